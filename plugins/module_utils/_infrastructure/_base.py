@@ -1,0 +1,89 @@
+# Copyright (c) 2026, The flowops.prefect authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE: this module_util may change or vanish without notice.
+
+"""The protocol that every infrastructure implements; the state machine knows nothing else of them."""
+
+from __future__ import annotations
+
+import abc
+import typing as t
+
+from ansible_collections.flowops.prefect.plugins.module_utils._launch import AttemptKey, Launch
+from ansible_collections.flowops.prefect.plugins.module_utils._observation import LogChunk, Observation
+
+
+class Infrastructure(abc.ABC):
+    """Where attempts run.
+
+    Every method may raise :class:`InfrastructureUnreachable` where the infrastructure cannot be asked and
+    :class:`InfrastructureError` where it answers and refuses.
+    """
+
+    #: Name of the flow runner type, as users and the result know it.
+    type: t.ClassVar[str]
+
+    #: True: the bootstrap writes the attempt's record, claims the run and passes the gate, so that runs can wait for
+    #: a slot with nobody watching. False: the state machine does all but the gate before ``create``.
+    bootstrap_claims: t.ClassVar[bool]
+
+    @property
+    @abc.abstractmethod
+    def locus(self) -> str:
+        """The one place where these attempts can exist. Stable over time, different at every other place."""
+
+    @abc.abstractmethod
+    def preflight(self, settings: dict[str, t.Any], server_version: str) -> None:
+        """Raise :class:`SettingsError` when an attempt with these settings cannot work here. Changes nothing.
+
+        Called once for each distinct ``settings`` before anything is claimed.
+        """
+
+    @abc.abstractmethod
+    def preview(self, launch: Launch) -> dict[str, t.Any]:
+        """Exactly what ``create`` would make, secrets masked. Changes nothing."""
+
+    @abc.abstractmethod
+    def find(self, flow_run_ids: t.Sequence[str]) -> dict[AttemptKey, Observation]:
+        """Look at all attempts of these runs that exist here, with one list operation for the whole batch.
+
+        An attempt that is not in the answer is absent.
+        """
+
+    @abc.abstractmethod
+    def create(self, launch: Launch) -> bool:
+        """Make the attempt's infrastructure and start it; every step may be run again.
+
+        :returns: True if this call started it, False if somebody else's call did.
+        :raises NameCollision: something that is not ours has the name.
+        """
+
+    @abc.abstractmethod
+    def stop(self, key: AttemptKey, grace: float) -> None:
+        """Ask everything of the attempt to end, kill after ``grace`` seconds, return when it is gone or was proven absent.
+
+        :raises InfrastructureError: something is still there.
+        """
+
+    @abc.abstractmethod
+    def remove(self, key: AttemptKey) -> bool:
+        """Remove what is left of a finished attempt. :returns: whether there was something."""
+
+    @abc.abstractmethod
+    def read_log(self, key: AttemptKey, cursor: str) -> LogChunk:
+        """Output after ``cursor``; at most 256 KiB a call."""
+
+    @abc.abstractmethod
+    def read_log_tail(self, key: AttemptKey, lines: int) -> LogChunk:
+        """The last lines of the output."""
+
+    @abc.abstractmethod
+    def wait_for_change(self, keys: t.Sequence[AttemptKey], timeout: float, output: bool) -> None:
+        """Return when something about these attempts may have changed, at the latest after ``timeout`` seconds.
+
+        Only wakes the state machine: verdicts come from a fresh ``find``.
+
+        :arg output: new output counts as a change.
+        """
