@@ -1,0 +1,304 @@
+# Copyright (c) 2026, The flowops.prefect authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE: this module_util may change or vanish without notice.
+"""Starts the engine of one attempt: the last thing that runs before a flow's body, and what decides that it may.
+
+Stands alone: it runs under the *engine's* interpreter (Python 3.8 or later, Prefect's own client), as a file or as
+``python -c SOURCE``, on hosts and in containers that know nothing of Ansible. Importing it does nothing and needs no
+Prefect: the core takes the exit codes and, through the loader, the source from here.
+
+Its orders are the JSON document in the variable ``FLOWOPS_BOOTSTRAP``:
+
+``flow_run_id``, ``number``, ``token``
+    the attempt; the token is a UUID.
+``claims``, ``record``, ``inheritable``, ``infrastructure_pid_prefix``
+    with ``claims`` true it first writes ``record`` as the attempt's owner, claims the run (a Pending state with a
+    token in ``inheritable`` is as good) and tells the server prefix + own pid. False: somebody else did so already.
+``progress``
+    path of a file that gets one JSON line per event, or null:
+    {at, event: imported|recorded|claimed|pid_recorded|gate_passed|not_now|refused, category?, detail?, retry_after?}.
+
+Then, always, it passes the gate: it writes ``flowops-N-gate`` with a nonce of its own, which the server accepts once.
+So a second start of a container, a pod created twice or a slow launcher after a cancel ends with exit code 86 and the
+flow's body runs once. The engine then runs in this very process, exactly as ``python -m prefect.engine`` would.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import runpy
+import sys
+import time
+import typing as t
+import uuid
+
+#: "Not now": a concurrency limit is full or the run's time has not come; try again later.
+EXIT_NOT_NOW = 75
+#: Refused for good: this attempt may not start its engine.
+EXIT_REFUSED = 86
+#: This interpreter cannot import Prefect.
+EXIT_NO_PREFECT = 87
+#: The API gave no usable answer before the gate was passed.
+EXIT_API_UNREACHABLE = 88
+#: The API does not accept the credentials.
+EXIT_CREDENTIALS_REFUSED = 89
+
+VARIABLE = "FLOWOPS_BOOTSTRAP"
+
+_TERMINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
+_ALREADY_MADE = "already made this"
+_NO_CREDENTIALS = (401, 403)
+
+
+class Stop(Exception):
+    """The engine is not started."""
+
+    def __init__(self, code: int, category: str, detail: str = "", retry_after: float | None = None) -> None:
+        super().__init__(category)
+        self.code = code
+        self.category = category
+        self.detail = detail
+        self.retry_after = retry_after
+
+
+class Progress:
+    """Tells what happened; a full disk or a missing folder must not keep the flow from running."""
+
+    def __init__(self, path: str | None) -> None:
+        self._path = path
+
+    def tell(self, event: str, **facts: t.Any) -> None:
+        if not self._path:
+            return
+        line = json.dumps({"at": time.time(), "event": event, **{k: v for k, v in facts.items() if v is not None}})
+        try:
+            descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                os.write(descriptor, (line + "\n").encode())
+            finally:
+                os.close(descriptor)
+        except OSError:
+            pass
+
+
+class Api:
+    """Raw requests through the HTTP client of Prefect's own client: its credentials, TLS, CSRF and retries."""
+
+    def __init__(self, http: t.Any, flow_run_id: str) -> None:
+        self._http = http
+        self._httpx = importlib.import_module("httpx")
+        self._run = f"/flow_runs/{flow_run_id}"
+
+    def call(self, method: str, path: str, body: t.Any = None) -> tuple[int, t.Any]:
+        """Status and JSON of an answer; only 409 is an answer besides success, the rest stops the bootstrap."""
+        try:
+            response = self._http.request(method, self._run + path, json=body)
+        except self._httpx.HTTPStatusError as error:
+            response = error.response
+        except self._httpx.HTTPError as error:
+            raise Stop(EXIT_API_UNREACHABLE, "api_unreachable", type(error).__name__) from None
+        status = response.status_code
+        if status in _NO_CREDENTIALS:
+            raise Stop(EXIT_CREDENTIALS_REFUSED, "credentials_refused", f"HTTP {status}")
+        if status == 404:
+            raise Stop(EXIT_REFUSED, "not_found", "the server knows no such flow run")
+        if status != 409 and not 200 <= status < 300:
+            code = EXIT_API_UNREACHABLE if status >= 500 or status in (408, 429) else EXIT_REFUSED
+            raise Stop(code, "api_error", f"HTTP {status}")
+        try:
+            return status, response.json() if response.content else None
+        except ValueError:
+            raise Stop(EXIT_API_UNREACHABLE, "api_error", "the answer is not JSON") from None
+
+    def inputs(self, number: int) -> dict[str, dict[str, t.Any]]:
+        """The attempt's records by key."""
+        dummy, found = self.call("POST", "/input/filter", {"prefix": f"flowops-{number}", "limit": 200})
+        return {item["key"]: dict(json.loads(item["value"])) for item in found}
+
+    def write_once(self, key: str, content: dict[str, t.Any]) -> bool:
+        value = json.dumps(content, sort_keys=True)
+        return self.call("POST", "/input", {"key": key, "value": value})[0] == 201
+
+    def state(self) -> tuple[str, str]:
+        """Type of the run's state and the token that its claim carries."""
+        state = self.call("GET", "")[1].get("state") or {}
+        return state.get("type", ""), (state.get("state_details") or {}).get("transition_id") or ""
+
+
+class Attempt:
+    """Takes one attempt from its record to the passed gate."""
+
+    def __init__(self, document: dict[str, t.Any], api: Api, progress: Progress) -> None:
+        self._document = document
+        self._api = api
+        self._progress = progress
+        self._token: str = document["token"]
+        self._key = f"flowops-{document['number']}"
+
+    def start(self) -> None:
+        """:raises Stop: the engine must not run."""
+        self._check_gate(self._api.inputs(self._document["number"]).get(self._key + "-gate"), "")
+        if self._document["claims"]:
+            self._record()
+            self._claim()
+            self._tell_pid()
+        self._check_state()
+        self._pass_gate()
+
+    def _refuse(self, category: str, detail: str) -> Stop:
+        """Close the gate behind us: who waits for this attempt learns at once that it never starts."""
+        self._api.write_once(self._key + "-gate", {"void": f"{category}: {detail}", "nonce": uuid.uuid4().hex})
+        return Stop(EXIT_REFUSED, category, detail)
+
+    def _check_gate(self, gate: dict[str, t.Any] | None, nonce: str) -> None:
+        """A gate that is closed, and not by this process, stays closed: the attempt was voided or has started."""
+        if gate is None or (nonce and gate.get("nonce") == nonce):
+            return
+        if "void" in gate:
+            raise Stop(EXIT_REFUSED, "voided", str(gate["void"])[:200])
+        raise Stop(EXIT_REFUSED, "started_before", "an engine of this attempt has passed the gate")
+
+    def _record(self) -> None:
+        if not self._api.write_once(self._key, self._document["record"]):
+            owner = self._api.inputs(self._document["number"]).get(self._key) or {}
+            if owner.get("token") != self._token:
+                raise Stop(EXIT_REFUSED, "foreign", "somebody else owns this attempt")
+        self._progress.tell("recorded")
+
+    def _claim(self) -> None:
+        """Look first (a claim over a terminal state would be accepted), then propose the plain Pending.
+
+        Only the plain name excludes others, and only the token tells whose Pending it is.
+        """
+        kind, holder = self._api.state()
+        if kind == "PENDING":
+            self._check_holder(holder)
+        elif kind == "SCHEDULED":
+            self._propose()
+        else:
+            self._check_kind(kind)
+            raise self._refuse("claimed_elsewhere", f"the run is {kind}")
+        self._progress.tell("claimed")
+
+    def _propose(self) -> None:
+        details = {"transition_id": self._token}
+        state = {"type": "PENDING", "name": "Pending", "state_details": details}
+        verdict = self._api.call("POST", "/set_state", {"state": state, "force": False})[1]
+        status, new = verdict.get("status"), verdict.get("state") or {}
+        facts = verdict.get("details") or {}
+        reason = str(facts.get("reason") or "")[:200]
+        if status == "ACCEPT" or (status == "REJECT" and _ALREADY_MADE in reason):
+            return
+        if status == "WAIT":
+            raise Stop(EXIT_NOT_NOW, "not_now", reason, facts.get("delay_seconds"))
+        if status == "REJECT" and new.get("type") == "SCHEDULED":
+            raise Stop(EXIT_NOT_NOW, "not_now", str(new.get("name") or reason)[:200])
+        kind, holder = self._api.state()
+        if kind == "PENDING":
+            self._check_holder(holder)
+            return
+        self._check_kind(kind)
+        raise self._refuse("claimed_elsewhere", reason)
+
+    def _check_holder(self, holder: str) -> None:
+        """Ours after a lost answer, or inherited from an attempt whose gate is void; anybody else's is not ours."""
+        if holder not in [self._token] + list(self._document.get("inheritable") or ()):
+            raise self._refuse("claimed_elsewhere", "the run is PENDING with a claim that is not this attempt's")
+
+    def _tell_pid(self) -> None:
+        """Before the start: without it a cancel during a retry wait is answered Cancelled while the engine lives."""
+        prefix = self._document.get("infrastructure_pid_prefix") or ""
+        self._api.call("PATCH", "", {"infrastructure_pid": f"{prefix}{os.getpid()}"})
+        self._progress.tell("pid_recorded")
+
+    def _check_state(self) -> None:
+        """Cancelled since the claim, perhaps during a long pull: Prefect 3's engine would run the body all the same."""
+        kind = self._api.state()[0]
+        self._check_kind(kind)
+        if kind == "RUNNING":
+            raise self._refuse("claimed_elsewhere", "the run is RUNNING before its gate was passed")
+
+    def _check_kind(self, kind: str) -> None:
+        if kind in ("CANCELLED", "CANCELLING"):
+            raise self._refuse("cancelled", f"the run is {kind}")
+        if kind in _TERMINAL:
+            raise self._refuse("terminal", f"the run is {kind}")
+
+    def _pass_gate(self) -> None:
+        """The nonce tells this process from another start of the same attempt where the first answer was lost."""
+        nonce = uuid.uuid4().hex
+        if not self._api.write_once(self._key + "-gate", {"go": self._token, "nonce": nonce}):
+            self._check_gate(self._api.inputs(self._document["number"]).get(self._key + "-gate") or {}, nonce)
+        self._progress.tell("gate_passed")
+
+
+def take_document() -> dict[str, t.Any]:
+    """The orders, removed from the environment: the flow has no business with them."""
+    try:
+        document = json.loads(os.environ.pop(VARIABLE))
+        document["flow_run_id"] = str(uuid.UUID(document["flow_run_id"]))
+        document["token"] = str(uuid.UUID(document["token"]))
+        document["number"] = int(document["number"])
+        if document["claims"] and not isinstance(document["record"], dict):
+            raise ValueError
+    except (KeyError, ValueError, TypeError, AttributeError):
+        raise Stop(EXIT_REFUSED, "bad_document", f"{VARIABLE} is missing or damaged") from None
+    return t.cast("dict[str, t.Any]", document)
+
+
+def import_client() -> t.Any:
+    """Prefect's synchronous client; without an API URL it would quietly start a server of its own."""
+    try:
+        orchestration = importlib.import_module("prefect.client.orchestration")
+        settings = importlib.import_module("prefect.settings")
+    except ImportError as error:
+        raise Stop(EXIT_NO_PREFECT, "no_prefect", str(error)[:200]) from None
+    except Exception as error:  # broken settings and the like; their text may hold values, so only the kind is told
+        raise Stop(EXIT_NO_PREFECT, "no_prefect", type(error).__name__) from None
+    if not settings.PREFECT_API_URL.value():
+        raise Stop(EXIT_API_UNREACHABLE, "api_unreachable", "PREFECT_API_URL is not set")
+    return orchestration.get_client(sync_client=True)
+
+
+def prepare_interpreter() -> None:
+    """``sys.argv`` and ``sys.path`` as ``python -m prefect.engine`` would have them: flows import from the cwd."""
+    del sys.argv[1:]
+    if not (sys.flags.isolated or getattr(sys.flags, "safe_path", False)):
+        sys.path[0] = os.getcwd()
+
+
+def start_attempt(document: dict[str, t.Any], http: t.Any, progress: Progress) -> None:
+    """:raises Stop: the engine must not run; an answer of a shape that no Prefect API gives is a reason as well."""
+    try:
+        Attempt(document, Api(http, document["flow_run_id"]), progress).start()
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise Stop(EXIT_API_UNREACHABLE, "api_error", f"an answer makes no sense ({type(error).__name__})") from None
+
+
+def main() -> int:
+    """Run the engine; returns only where it must not run."""
+    progress = Progress(None)
+    try:
+        document = take_document()
+        progress = Progress(document.get("progress"))
+        prepare_interpreter()
+        client = import_client()
+        progress.tell("imported")
+        with client:
+            start_attempt(document, client._client, progress)
+    except Stop as stop:
+        event = "not_now" if stop.code == EXIT_NOT_NOW else "refused"
+        progress.tell(event, category=stop.category, detail=stop.detail, retry_after=stop.retry_after)
+        print(f"flowops: the engine is not started: {stop.category} {stop.detail}".rstrip(), file=sys.stderr)
+        return stop.code
+    os.environ["PREFECT__FLOW_RUN_ID"] = document["flow_run_id"]
+    runpy.run_module("prefect.engine", run_name="__main__", alter_sys=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
