@@ -1,0 +1,271 @@
+# Copyright (c) 2026, The flowops.prefect authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE: this module_util may change or vanish without notice.
+
+"""The field table: every option that users can type, said once.
+
+Argument specs (``_argspec``), the host's validation (``_checks``, ``_task``), the controller's pydantic models
+(``plugin_utils/_models``) and redaction (``_redact``) are all made from it, so they cannot disagree.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+#: 366 days; nothing here is meant to be longer, and a typo in milliseconds is caught.
+_LONGEST = 31_622_400
+
+#: The runner types and the scopes of options that each of them takes.
+RUNNER_SCOPES: dict[str, tuple[str, ...]] = {
+    "subprocess": ("runs", "lifecycle", "api", "universal", "subprocess"),
+}
+
+#: Scopes whose options describe the infrastructure: they make up ``RunRequest.settings``.
+SETTINGS_SCOPES = ("subprocess",)
+
+
+@dataclasses.dataclass(frozen=True)
+class Field:
+    """One option.
+
+    :arg type: as in an argument spec: ``str``, ``int``, ``float``, ``bool``, ``path``, ``dict`` or ``list``.
+    :arg scope: which documentation fragment and which part of a task it belongs to.
+    :arg kind: name of the check in ``_checks`` that knows what its values mean; empty for the bare type.
+    :arg no_log: True for secrets; False where the name looks like one and is none; None for the rest.
+    :arg default: what the core uses when nobody says anything. Never in the argument spec, where it could not be told
+        from a user's value and would beat the deployment.
+    :arg minimum: the smallest value that makes sense, ``above`` the bound that a value must exceed.
+    :arg longest: of texts: characters; of lists and mappings: entries.
+    :arg may_be_empty: whether an empty text, list or mapping says something.
+    :arg per_run: allowed in an entry of ``runs`` too.
+    :arg env: variables of the controller that stand in for it, first one wins.
+    :arg unit: for messages.
+    """
+
+    name: str
+    type: str
+    scope: str
+    kind: str = ""
+    elements: str = ""
+    choices: tuple[str, ...] = ()
+    no_log: bool | None = None
+    default: t.Any = None
+    minimum: float | None = None
+    above: float | None = None
+    maximum: float | None = None
+    longest: int = 4096
+    may_be_empty: bool = False
+    per_run: bool = False
+    aliases: tuple[str, ...] = ()
+    env: tuple[str, ...] = ()
+    unit: str = ""
+
+    @property
+    def secret(self) -> bool:
+        """Values are never shown."""
+        return self.no_log is True
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Everything that it may be called."""
+        return (self.name, *self.aliases)
+
+
+def _seconds(name: str, scope: str = "lifecycle", **more: t.Any) -> Field:
+    """A duration; zero is refused unless ``minimum`` is given."""
+    if "minimum" not in more:
+        more["above"] = 0
+    return Field(name, "float", scope, maximum=_LONGEST, unit="seconds", **more)
+
+
+_RUNS = (
+    Field("flow_run_id", "str", "runs", kind="uuid", per_run=True),
+    Field("flow_run_ids", "list", "runs", kind="uuids", elements="str", longest=10_000),
+    Field("deployment", "str", "runs", kind="deployment", longest=1024, per_run=True),
+    Field("parameters", "dict", "runs", kind="parameters", longest=10_000, may_be_empty=True, per_run=True),
+    Field("flow_run_name", "str", "runs", kind="flow_run_name", longest=1024, per_run=True),
+    Field("tags", "list", "runs", kind="tags", elements="str", longest=200, may_be_empty=True, per_run=True),
+    Field("idempotency_key", "str", "runs", kind="text", no_log=False, longest=1024, per_run=True),
+    Field("runs", "list", "runs", kind="runs", elements="dict", longest=10_000),
+    Field("per_host", "bool", "runs", default=False),
+)
+
+_LIFECYCLE = (
+    Field("state", "str", "lifecycle", choices=("launched", "cancelled", "absent"), default="launched"),
+    Field("wait", "bool", "lifecycle", default=True),
+    Field("rerun", "str", "lifecycle", kind="rerun", default="never"),
+    Field(
+        "fail_on",
+        "list",
+        "lifecycle",
+        elements="str",
+        choices=("failed", "crashed", "cancelled", "infrastructure", "wait_timeout"),
+        default=("failed", "crashed", "cancelled", "infrastructure", "wait_timeout"),
+        may_be_empty=True,
+    ),
+    Field("on_abort", "str", "lifecycle", choices=("leave", "cancel"), default="leave"),
+    _seconds("start_timeout", default=120.0),
+    _seconds("run_timeout"),
+    _seconds("wait_timeout"),
+    _seconds("stop_grace", default=30.0, minimum=0),
+    Field("concurrency", "int", "lifecycle", minimum=1, maximum=10_000, unit="runs"),
+    Field("stream_output", "bool", "lifecycle"),
+    Field("log_lines", "int", "lifecycle", default=20, minimum=0, maximum=10_000, unit="lines"),
+    Field("log_cursor", "dict", "lifecycle", kind="log_cursor", longest=10_000, may_be_empty=True),
+    _seconds("poll_interval", default=2.0),
+)
+
+_API = (
+    Field("api_url", "str", "api", kind="url", env=("PREFECT_API_URL",)),
+    Field("api_key", "str", "api", kind="credential", no_log=True, env=("PREFECT_API_KEY",)),
+    Field("api_auth_string", "str", "api", kind="auth_string", no_log=True, env=("PREFECT_API_AUTH_STRING",)),
+    Field(
+        "api_headers", "dict", "api", kind="headers", no_log=True, longest=100, env=("PREFECT_CLIENT_CUSTOM_HEADERS",)
+    ),
+    Field("api_ca_path", "path", "api", kind="path"),
+    Field("api_client_cert", "path", "api", kind="path"),
+    Field("api_client_key", "path", "api", kind="path", no_log=False),
+    Field("api_validate_certs", "bool", "api", default=True, aliases=("validate_certs",)),
+    _seconds("api_timeout", "api", default=30.0, env=("PREFECT_API_REQUEST_TIMEOUT",)),
+    Field("engine_api_url", "str", "api", kind="url"),
+)
+
+_UNIVERSAL = (
+    Field("env", "dict", "universal", kind="env", no_log=False, longest=1000, may_be_empty=True, per_run=True),
+    Field(
+        "secret_env", "dict", "universal", kind="secret_env", no_log=True, longest=1000, may_be_empty=True, per_run=True
+    ),
+)
+
+_SUBPROCESS = (
+    Field("python", "path", "subprocess", kind="path", per_run=True),
+    Field("virtualenv", "path", "subprocess", kind="path", per_run=True),
+    Field("condaenv", "str", "subprocess", kind="condaenv", per_run=True),
+    Field("working_dir", "path", "subprocess", kind="path", per_run=True),
+    Field("state_dir", "path", "subprocess", kind="path"),
+    Field(
+        "output_limit",
+        "int",
+        "subprocess",
+        default=16 * 1024 * 1024,
+        minimum=4096,
+        maximum=1024**4,
+        unit="bytes",
+        per_run=True,
+    ),
+)
+
+ALL_FIELDS = (*_RUNS, *_LIFECYCLE, *_API, *_UNIVERSAL, *_SUBPROCESS)
+
+#: The options that say which runs a task is about; each set holds those that cannot stand together.
+SOURCES = ("flow_run_id", "flow_run_ids", "deployment", "runs")
+SOURCES_EXCLUSIVE = (("flow_run_id", "flow_run_ids", "deployment"), ("flow_run_id", "flow_run_ids", "runs"))
+
+#: The options of a run that is still to be created; senseless for one that exists.
+NEW_RUN_ONLY = ("parameters", "flow_run_name", "tags", "idempotency_key")
+
+#: Options of which at most one may be given, with the reason. A more specific level replaces the whole group.
+EXCLUSIVE_GROUPS: tuple[tuple[tuple[str, ...], str], ...] = (
+    (("python", "virtualenv", "condaenv"), "each of them names the interpreter of the engine"),
+    (("api_key", "api_auth_string"), "both are sent as the Authorization header"),
+)
+
+#: Keys of an entry of ``runs`` in a task's result, so that such an entry can be handed to the next task as it is.
+RESULT_KEYS = frozenset(
+    (
+        "flow_run_id",
+        "name",
+        "url",
+        "deployment",
+        "state",
+        "state_type",
+        "state_message",
+        "phase",
+        "action",
+        "attempt",
+        "infrastructure",
+        "exit_code",
+        "signal",
+        "diagnosis",
+        "created_at",
+        "started_at",
+        "finished_at",
+        "durations",
+        "log",
+        "artifacts",
+        "warnings",
+        "debug",
+    )
+)
+
+#: No user writes these into an entry of ``runs``: they tell a result's entry from a user's.
+_RESULT_MARKS = frozenset(("phase", "action", "infrastructure", "diagnosis"))
+
+
+def fields_of(runner_type: str) -> tuple[Field, ...]:
+    """All options of a runner type."""
+    scopes = RUNNER_SCOPES[runner_type]
+    return tuple(field for field in ALL_FIELDS if field.scope in scopes)
+
+
+def per_run_fields_of(runner_type: str) -> tuple[Field, ...]:
+    """The options that an entry of ``runs`` may have."""
+    return tuple(field for field in fields_of(runner_type) if field.per_run)
+
+
+def settings_fields_of(runner_type: str) -> tuple[Field, ...]:
+    """The options that describe the infrastructure."""
+    return tuple(field for field in fields_of(runner_type) if field.scope in SETTINGS_SCOPES)
+
+
+def exclusive_groups_of(fields: t.Iterable[Field]) -> list[tuple[tuple[str, ...], str]]:
+    """The groups of which all members are among these fields."""
+    names = {field.name for field in fields}
+    return [(group, reason) for group, reason in EXCLUSIVE_GROUPS if names.issuperset(group)]
+
+
+def without_result_keys(entry: t.Any) -> t.Any:
+    """An entry of ``runs``, less what an earlier result put there; anything else comes back as it is."""
+    if not isinstance(entry, dict) or "flow_run_id" not in entry or not _RESULT_MARKS.intersection(entry):
+        return entry
+    return {key: value for key, value in entry.items() if key == "flow_run_id" or key not in RESULT_KEYS}
+
+
+def accept_results(args: dict[str, t.Any]) -> dict[str, t.Any]:
+    """A task's arguments with earlier results in ``runs`` reduced to what the argument spec knows.
+
+    The controller calls this before it calls the module: Ansible's own validation of suboptions refuses every key that
+    is not in the spec.
+    """
+    runs = args.get("runs")
+    if not isinstance(runs, list):
+        return args
+    return {**args, "runs": [without_result_keys(entry) for entry in runs]}
+
+
+def environment_fallbacks(
+    args: t.Mapping[str, t.Any], environ: t.Mapping[str, str], runner_type: str
+) -> dict[str, t.Any]:
+    """What the controller's environment says about options that the task leaves open.
+
+    Nothing is added to an exclusive group of which the task already uses a member.
+    """
+    fields = fields_of(runner_type)
+    found: dict[str, t.Any] = {}
+    for field in fields:
+        values = [environ[name] for name in field.env if environ.get(name)]
+        if values and not _settled(field, {**args, **found}, fields):
+            found[field.name] = values[0]
+    return found
+
+
+def _settled(field: Field, args: t.Mapping[str, t.Any], fields: t.Iterable[Field]) -> bool:
+    """Whether the option, or one that excludes it, already has a value."""
+    names = set(field.names)
+    for group, _reason in exclusive_groups_of(fields):
+        if field.name in group:
+            names.update(group)
+    return any(args.get(name) is not None for name in names)
