@@ -13,9 +13,10 @@ Its orders are the JSON document in the variable ``FLOWOPS_BOOTSTRAP``:
 
 ``flow_run_id``, ``number``, ``token``
     the attempt; the token is a UUID.
-``claims``, ``record``, ``inheritable``, ``infrastructure_pid_prefix``
+``claims``, ``record``, ``inheritable``, ``rerun``, ``infrastructure_pid_prefix``
     with ``claims`` true it first writes ``record`` as the attempt's owner, claims the run (a Pending state with a
-    token in ``inheritable`` is as good) and tells the server prefix + own pid. False: somebody else did so already.
+    token in ``inheritable`` is as good; with ``rerun`` a run that is over may be claimed) and tells the server
+    prefix + own pid. False: somebody else did so already.
 ``progress``
     path of a file that gets one JSON line per event, or null:
     {at, event: imported|recorded|claimed|pid_recorded|gate_passed|not_now|refused, category?, detail?, retry_after?}.
@@ -49,6 +50,8 @@ EXIT_CREDENTIALS_REFUSED = 89
 
 VARIABLE = "FLOWOPS_BOOTSTRAP"
 
+#: What a rerun may be claimed over; the server itself refuses a cancelled run.
+_REPEATABLE = ("COMPLETED", "FAILED", "CRASHED")
 _TERMINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 _ALREADY_MADE = "already made this"
 _NO_CREDENTIALS = (401, 403)
@@ -177,7 +180,7 @@ class Attempt:
         kind, holder = self._api.state()
         if kind == "PENDING":
             self._check_holder(holder)
-        elif kind == "SCHEDULED":
+        elif kind == "SCHEDULED" or (self._document.get("rerun") and kind in _REPEATABLE):
             self._propose()
         else:
             self._check_kind(kind)

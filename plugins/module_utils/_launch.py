@@ -38,6 +38,7 @@ class Launch:
     :arg flow_run_name: Prefect's name of the run, for people.
     :arg environment: variables of the engine.
     :arg secret_environment: variables of the engine whose values are never shown; they win over ``environment``.
+    :arg unset_environment: variables that must not be there, whoever else would set them.
     :arg settings: the runner's settings, defaults applied (``_task``).
     :arg bootstrap: the document that the bootstrap in the infrastructure reads (``_bootstrap``).
     :arg spec_hash: says whether two launches would create the same infrastructure.
@@ -51,7 +52,8 @@ class Launch:
     token: str
     flow_run_name: str
     environment: dict[str, str]
-    secret_environment: dict[str, str]
+    secret_environment: dict[str, str] = dataclasses.field(repr=False)
+    unset_environment: tuple[str, ...]
     settings: dict[str, t.Any]
     bootstrap: dict[str, t.Any]
     spec_hash: str

@@ -86,12 +86,33 @@ class End:
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """Everything recorded of one attempt."""
+    """Everything recorded of one attempt.
+
+    :arg owner: ``None`` for an attempt that was voided before anybody owned it.
+    """
 
     number: int
-    owner: Owner
+    owner: Owner | None
     gate: Gate | None = None
     end: End | None = None
+
+    @property
+    def locus(self) -> str:
+        return self.owner.locus if self.owner is not None else ""
+
+    @property
+    def token(self) -> str:
+        return self.owner.token if self.owner is not None else ""
+
+    @property
+    def void_kind(self) -> str:
+        """The first word of the reason: details may follow it behind a colon."""
+        return self.gate.void.partition(":")[0] if self.gate is not None else ""
+
+    @property
+    def end_state(self) -> str:
+        """The state that the server was told at the end; empty where it had a legitimate one."""
+        return self.end.state if self.end is not None else ""
 
     @property
     def voided(self) -> bool:
@@ -117,7 +138,9 @@ class Entry:
 
         A wrong clock makes this early or late, never unsafe: safety comes from the gate being written once.
         """
-        return self.gate is None and server_now > self.owner.created + self.owner.start_within
+        if self.gate is not None or self.owner is None:
+            return False
+        return server_now > self.owner.created + self.owner.start_within
 
 
 def latest(entries: t.Sequence[Entry]) -> Entry | None:
@@ -126,11 +149,13 @@ def latest(entries: t.Sequence[Entry]) -> Entry | None:
 
 def tokens_of_voided(entries: t.Iterable[Entry]) -> list[str]:
     """A Pending state with one of these tokens may be inherited: its owner can never start."""
-    return [entry.owner.token for entry in entries if entry.voided]
+    return [entry.token for entry in entries if entry.voided and entry.token]
 
 
 def parse_entries(inputs: t.Iterable[RunInput]) -> list[Entry]:
     """The attempts in order; keys that are not the ledger's are ignored, damaged records of the ledger are not.
+
+    Numbers may be missing: a run that others launched before us counts as their first attempt.
 
     :raises LedgerError: a record is damaged or missing.
     """
@@ -139,17 +164,15 @@ def parse_entries(inputs: t.Iterable[RunInput]) -> list[Entry]:
         match = _KEY.fullmatch(item.key)
         if match:
             found.setdefault(int(match.group(1)), {})[match.group(2) or "owner"] = item
-    if sorted(found) != list(range(1, len(found) + 1)):
-        raise _damaged(f"{INPUT_PREFIX}{len(found)}", "an attempt before the latest one has no records")
     return [_entry(number, found[number]) for number in sorted(found)]
 
 
 def _entry(number: int, records: dict[str, RunInput]) -> Entry:
-    if "owner" not in records:
-        raise _damaged(f"{INPUT_PREFIX}{number}", "it is missing although the attempt has other records")
-    owner = _parse_owner(records["owner"])
+    owner = _parse_owner(records["owner"]) if "owner" in records else None
     gate = _parse_gate(records["gate"]) if "gate" in records else None
-    if gate is not None and not gate.void and gate.token != owner.token:
+    if owner is None and (gate is None or not gate.void):
+        raise _damaged(f"{INPUT_PREFIX}{number}", "it is missing although the attempt has other records")
+    if owner is not None and gate is not None and not gate.void and gate.token != owner.token:
         raise _damaged(records["gate"].key, "its token is not the attempt's")
     return Entry(number, owner, gate, _parse_end(records["end"]) if "end" in records else None)
 

@@ -1,0 +1,368 @@
+# Copyright (c) 2026, The flowops.prefect authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE: this module_util may change or vanish without notice.
+
+"""The one state machine of all infrastructures: look, decide, perform, look again.
+
+It is level-triggered: a wake-up never says what happened, a fresh look does. ``_decide`` names the step, this file
+performs it. Nothing is remembered between two executions but what the server and the infrastructure hold.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+import typing as t
+import uuid
+
+from ansible_collections.flowops.prefect.plugins.module_utils._decide import (
+    VOID_CANCELLED,
+    VOID_FOREIGN,
+    Decision,
+    Phase,
+    Step,
+    View,
+    Want,
+    decide,
+    rerun_target,
+)
+from ansible_collections.flowops.prefect.plugins.module_utils._diagnosis import Diagnosis, diagnose
+from ansible_collections.flowops.prefect.plugins.module_utils._errors import ApiUnreachable, FlowopsError, InfrastructureError
+from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._base import Infrastructure
+from ansible_collections.flowops.prefect.plugins.module_utils._launch import AttemptKey, Launch
+from ansible_collections.flowops.prefect.plugins.module_utils._ledger import End, Entry, Ledger, Owner, tokens_of_voided
+from ansible_collections.flowops.prefect.plugins.module_utils._observation import Observation, Presence
+from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._client import PrefectApi
+from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._objects import FlowRun
+
+#: Added to ``start_timeout`` in the owner's promise: others take an attempt over only after it.
+START_MARGIN = 60.0
+
+#: Without a change of its infrastructure a run's state is asked for again after this many seconds.
+SERVER_INTERVAL = 30.0
+
+#: How often a run that runs elsewhere is asked for: from, to, and the factor between two looks.
+FOLLOW_FIRST, FOLLOW_LAST, FOLLOW_GROWTH = 2.0, 10.0, 1.5
+
+#: While runs are watched the server may be out of reach for this many seconds before the watching ends.
+API_PATIENCE = 300.0
+
+#: How soon an unreachable server is asked again, in seconds.
+API_RETRY = 5.0
+
+#: A run needs a handful of steps from any state to a settled one; more means that a step has no effect.
+MOST_STEPS = 16
+
+_WAITING = (Step.WAIT, Step.FOLLOW)
+
+
+@dataclasses.dataclass
+class Tracked:
+    """One flow run while the state machine works on it."""
+
+    flow_run_id: str
+    plan: t.Callable[[AttemptKey, str, list[str]], Launch]
+    rerun: str = "never"
+    created: bool = False
+    run: FlowRun | None = None
+    entries: tuple[Entry, ...] = ()
+    seen: dict[int, Observation] = dataclasses.field(default_factory=dict)
+    want: Want = dataclasses.field(default_factory=Want)
+    decision: Decision = dataclasses.field(default_factory=lambda: Decision(Step.WAIT, Phase.UNKNOWN))
+    action: str = "none"
+    changed: bool = False
+    watched: bool = False
+    error: FlowopsError | None = None
+    diagnosis: Diagnosis | None = None
+    warnings: list[str] = dataclasses.field(default_factory=list)
+    next_look: float = 0.0
+    follow_interval: float = FOLLOW_FIRST
+    unreachable_since: float | None = None
+
+    @property
+    def settled(self) -> bool:
+        return self.error is not None or self.decision.step not in _WAITING
+
+    @property
+    def observation(self) -> Observation | None:
+        """The infrastructure that the decision is about, or the newest."""
+        if self.decision.attempt in self.seen:
+            return self.seen[self.decision.attempt]
+        return self.seen[max(self.seen)] if self.seen else None
+
+    @property
+    def signature(self) -> tuple[t.Any, ...]:
+        """What a caller that was here before would call a change."""
+        return (self.decision.step in _WAITING, self.decision.phase, self.decision.attempt, self.error is None)
+
+
+class Reconciler:
+    """Bring many flow runs to what is wanted.
+
+    :arg controller: who does it, for people who read the ledger.
+    :arg start_timeout: seconds that an owner has to get an engine to its gate.
+    :arg stop_grace: seconds between SIGTERM and SIGKILL.
+    """
+
+    def __init__(
+        self,
+        api: PrefectApi,
+        ledger: Ledger,
+        infrastructure: Infrastructure,
+        controller: str,
+        start_timeout: float,
+        stop_grace: float,
+        clock: t.Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.api = api
+        self.ledger = ledger
+        self.infrastructure = infrastructure
+        self.controller = controller
+        self.start_timeout = start_timeout
+        self.stop_grace = stop_grace
+        self.clock = clock
+
+    # --- looking ---------------------------------------------------------------------------------------------------
+
+    def begin(self, runs: t.Sequence[Tracked], state: str) -> None:
+        """First look at everything; turns the rerun policies into attempt numbers."""
+        self._look_here(runs)
+        self._look_at_server(runs)
+        for tracked in runs:
+            target = rerun_target(tracked.rerun, tracked.run, tracked.entries, tracked.seen)
+            tracked.want = Want(state=state, target=target)
+
+    def _look_here(self, runs: t.Sequence[Tracked]) -> None:
+        """One listing for the whole batch."""
+        found = self.infrastructure.find([tracked.flow_run_id for tracked in runs])
+        for tracked in runs:
+            tracked.seen = {key.number: seen for key, seen in found.items() if key.flow_run_id == tracked.flow_run_id}
+
+    def _look_at_server(self, runs: t.Sequence[Tracked]) -> None:
+        """One filter request for the whole batch, and the ledger of those runs whose rules need it."""
+        read = self.api.read_flow_runs([tracked.flow_run_id for tracked in runs])
+        for tracked in runs:
+            tracked.run = read.get(tracked.flow_run_id)
+            if self._needs_ledger(tracked):
+                tracked.entries = tuple(self.ledger.read(tracked.flow_run_id))
+            tracked.next_look = self.clock() + SERVER_INTERVAL
+
+    def _needs_ledger(self, tracked: Tracked) -> bool:
+        """A run that was finished before anybody asked, with nothing of it alive, is reported without its ledger."""
+        if tracked.run is None:
+            return False
+        alive = any(seen.may_run for seen in tracked.seen.values())
+        return not tracked.run.terminal or alive or tracked.watched or tracked.rerun != "never"
+
+    def _view(self, tracked: Tracked) -> View:
+        return View(
+            want=tracked.want,
+            run=tracked.run,
+            entries=tracked.entries,
+            seen=tracked.seen,
+            locus=self.infrastructure.locus,
+            server_now=self.api.server_now(),
+        )
+
+    def decide_only(self, tracked: Tracked) -> None:
+        """Name the next step without performing it (check mode)."""
+        tracked.decision = decide(self._view(tracked))
+        self._note_adoption(tracked)
+
+    # --- deciding and performing -----------------------------------------------------------------------------------
+
+    def settle(self, runs: t.Sequence[Tracked]) -> None:
+        """Perform steps until each run is settled or waits. One run's error never stops the others."""
+        for tracked in runs:
+            if tracked.error is not None:
+                continue
+            try:
+                self._settle_one(tracked)
+            except ApiUnreachable as error:
+                self._postpone(tracked, error)
+            except FlowopsError as error:
+                tracked.error = error
+
+    def _postpone(self, tracked: Tracked, error: ApiUnreachable) -> None:
+        """A server that does not answer says nothing about a run that is being watched: ask again, for a while."""
+        now = self.clock()
+        since = tracked.unreachable_since if tracked.unreachable_since is not None else now
+        if not tracked.watched or now - since > API_PATIENCE:
+            tracked.error = error
+            return
+        tracked.unreachable_since, tracked.next_look = since, now + API_RETRY
+        tracked.decision = dataclasses.replace(tracked.decision, step=Step.WAIT)
+
+    def _settle_one(self, tracked: Tracked) -> None:
+        for _step in range(MOST_STEPS):
+            tracked.decision = decide(self._view(tracked))
+            self._note_adoption(tracked)
+            if tracked.decision.step in _WAITING:
+                tracked.watched = True
+                self._plan_next_look(tracked)
+                return
+            if tracked.decision.step in (Step.DONE, Step.MISSING):
+                return
+            self._perform(tracked, tracked.decision)
+        raise InfrastructureError(
+            f"flow run {tracked.flow_run_id}: {tracked.decision.step.value} of attempt {tracked.decision.attempt} "
+            "has no effect.",
+            "Run the task again; if it stays so, look at the attempt with verbosity 2.",
+        )
+
+    def _note_adoption(self, tracked: Tracked) -> None:
+        if tracked.action not in ("none", "followed"):
+            return
+        if tracked.decision.step is Step.WAIT:
+            tracked.action = "adopted"
+        elif tracked.decision.step is Step.FOLLOW:
+            tracked.action = "followed"
+
+    def _plan_next_look(self, tracked: Tracked) -> None:
+        if tracked.decision.step is Step.FOLLOW:
+            tracked.next_look = min(tracked.next_look, self.clock() + tracked.follow_interval)
+            tracked.follow_interval = min(FOLLOW_LAST, tracked.follow_interval * FOLLOW_GROWTH)
+
+    def _perform(self, tracked: Tracked, decision: Decision) -> None:
+        perform = {
+            Step.LAUNCH: self._launch,
+            Step.VOID: self._void,
+            Step.STOP: self._stop,
+            Step.END: self._end,
+            Step.PROPOSE: self._propose,
+            Step.REMOVE: self._remove,
+        }[decision.step]
+        server_changed = perform(tracked, decision)
+        self._look_here([tracked])
+        if server_changed:
+            self._look_at_server([tracked])
+
+    def _key(self, tracked: Tracked, decision: Decision) -> AttemptKey:
+        return AttemptKey(tracked.flow_run_id, decision.attempt)
+
+    def _launch(self, tracked: Tracked, decision: Decision) -> bool:
+        """Create the attempt's infrastructure; before that, where the bootstrap does not, own and claim it."""
+        key = self._key(tracked, decision)
+        recorded = next((entry for entry in tracked.entries if entry.number == key.number), None)
+        token = (recorded.token if recorded else "") or str(uuid.uuid4())
+        launch = tracked.plan(key, token, sorted(tokens_of_voided(tracked.entries)))
+        if not self.infrastructure.bootstrap_claims and not self._own(tracked, launch, recorded):
+            return True
+        if self.infrastructure.create(launch):
+            tracked.action, tracked.changed = "launched", True
+        return not self.infrastructure.bootstrap_claims
+
+    def _own(self, tracked: Tracked, launch: Launch, recorded: Entry | None) -> bool:
+        """Write the record and claim the run. False: somebody else was first, look again."""
+        if recorded is None and not self.ledger.record(launch.key, self.owner(launch)):
+            return False
+        verdict = self.api.claim(tracked.flow_run_id, launch.token)
+        if verdict.ours:
+            return True
+        inherited = tracked.run is not None and tracked.run.transition_id in tokens_of_voided(tracked.entries)
+        if inherited and verdict.state_type in ("PENDING", ""):
+            return True
+        if verdict.not_now:
+            tracked.warnings.append(f"the server says not now: {verdict.reason}")
+            return False
+        self.ledger.void(launch.key, VOID_CANCELLED if verdict.state_type == "CANCELLED" else VOID_FOREIGN)
+        return False
+
+    def owner(self, launch: Launch) -> Owner:
+        """The record of an attempt that is launched here."""
+        return Owner(
+            locus=self.infrastructure.locus,
+            token=launch.token,
+            controller=self.controller,
+            spec_hash=launch.spec_hash,
+            start_within=self.start_timeout + START_MARGIN,
+        )
+
+    def _void(self, tracked: Tracked, decision: Decision) -> bool:
+        """Whatever the answer, the next look shows it: void now, or started after all."""
+        if self.ledger.void(self._key(tracked, decision), decision.reason):
+            tracked.changed = True
+        return True
+
+    def _stop(self, tracked: Tracked, decision: Decision) -> bool:
+        self.infrastructure.stop(self._key(tracked, decision), self.stop_grace)
+        tracked.changed = True
+        return True
+
+    def _end(self, tracked: Tracked, decision: Decision) -> bool:
+        """Write the end; only the one whose record it is reports, so that two observers cannot contradict."""
+        if decision.report:
+            tracked.diagnosis = diagnose(tracked.run, tracked.seen.get(decision.attempt), self.output_of(tracked, 40))
+        end = End(verdict=decision.reason, state=decision.report, reporter=self.controller)
+        first = self.ledger.end(self._key(tracked, decision), end)
+        if decision.report and first:
+            self._report(tracked, decision)
+        return True
+
+    def _propose(self, tracked: Tracked, decision: Decision) -> bool:
+        if decision.report == "CRASHED":
+            tracked.diagnosis = diagnose(tracked.run, tracked.seen.get(decision.attempt), self.output_of(tracked, 40))
+        self._report(tracked, decision)
+        return True
+
+    def _report(self, tracked: Tracked, decision: Decision) -> None:
+        found = tracked.diagnosis
+        message = f"{found.reason}. {found.remedy}".strip() if found else decision.reason
+        self.api.propose(tracked.flow_run_id, decision.report, message=f"flowops.prefect: {message}")
+        tracked.changed = True
+        if decision.report in ("CANCELLED", "CANCELLING") and tracked.want.state != "launched":
+            tracked.action = "cancelled"
+
+    def _remove(self, tracked: Tracked, decision: Decision) -> bool:
+        for number in sorted(tracked.seen):
+            if self.infrastructure.remove(AttemptKey(tracked.flow_run_id, number)):
+                tracked.action, tracked.changed = "removed", True
+        return False
+
+    def output_of(self, tracked: Tracked, lines: int) -> list[str]:
+        """The last lines of the newest attempt's output; none where nobody can say."""
+        seen = tracked.observation
+        if seen is None or seen.presence in (Presence.ABSENT, Presence.PREPARED):
+            return []
+        try:
+            return self.infrastructure.read_log_tail(seen.key, lines).lines
+        except FlowopsError:
+            return []
+
+    # --- waiting ---------------------------------------------------------------------------------------------------
+
+    def wait_once(self, runs: t.Sequence[Tracked], timeout: float, output: bool) -> None:
+        """Sleep until something may have changed, then look at what needs it and settle it."""
+        waiting = [tracked for tracked in runs if not tracked.settled]
+        due = min((tracked.next_look for tracked in waiting), default=self.clock())
+        pause = max(0.0, min(timeout, due - self.clock()))
+        keys = [tracked.observation.key for tracked in waiting if tracked.observation is not None]
+        self.infrastructure.wait_for_change(keys, pause, output)
+        before = {tracked.flow_run_id: _presences(tracked) for tracked in waiting}
+        self._look_here(waiting)
+        stale = [
+            tracked
+            for tracked in waiting
+            if _presences(tracked) != before[tracked.flow_run_id] or tracked.next_look <= self.clock()
+        ]
+        if not stale:
+            return
+        try:
+            self._look_at_server(stale)
+        except ApiUnreachable as error:
+            for tracked in stale:
+                self._postpone(tracked, error)
+            return
+        for tracked in stale:
+            tracked.unreachable_since = None
+        self.settle(stale)
+
+
+def _presences(tracked: Tracked) -> dict[int, tuple[Presence, t.Any]]:
+    """What of the infrastructure makes it worth asking the server again."""
+    return {
+        number: (seen.presence, str(seen.evidence.get("bootstrap", {}).get("event", "")))
+        for number, seen in tracked.seen.items()
+    }

@@ -1,0 +1,89 @@
+# Copyright (c) 2026, The flowops.prefect authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE: this plugin_util may change or vanish without notice.
+
+"""What a person sees while runs are watched: their output, or one line of progress."""
+
+from __future__ import annotations
+
+import collections
+import typing as t
+
+#: With nothing said about stream_output, so many runs show their full output.
+STREAMED_RUNS = 3
+
+OPEN_PHASES = frozenset({"pending", "queued", "running", "unknown"})
+
+
+class LiveOutput:
+    """Collects news and hands them to ``show`` in one piece, since each call of it is one event in AWX.
+
+    :arg show: prints a text.
+    :arg prefix: put before every line, such as the host's name.
+    :arg wanted: the option ``stream_output``; ``None`` lets the number of runs decide.
+    :arg keep: how many of the last lines of a run are kept for the result.
+    """
+
+    def __init__(self, show: t.Callable[[str], None], prefix: str, wanted: bool | None, keep: int) -> None:
+        self._show = show
+        self._prefix = prefix
+        self._wanted = wanted
+        self._kept: dict[str, collections.deque[str]] = {}
+        self._keep = keep
+        self._phases: dict[str, str] = {}
+        self._progress = ""
+        self.cursors: dict[str, str] = {}
+
+    def streams(self, runs: t.Sequence[dict[str, t.Any]]) -> bool:
+        """Whether full output is shown for these runs."""
+        return self._wanted if self._wanted is not None else len(runs) <= STREAMED_RUNS
+
+    def update(self, runs: t.Sequence[dict[str, t.Any]]) -> None:
+        """Show what is new in the ``runs`` of a module's result."""
+        news = self._new_lines(runs) if self.streams(runs) else self._new_progress(runs)
+        if news:
+            self._show("\n".join(self._prefix + line for line in news))
+
+    def _new_lines(self, runs: t.Sequence[dict[str, t.Any]]) -> list[str]:
+        news: list[str] = []
+        for run in runs:
+            name = run.get("name") or run["flow_run_id"]
+            if self._phases.get(run["flow_run_id"]) != run["phase"] and self._wanted is not False:
+                where = f"  {run['url']}" if run["flow_run_id"] not in self._phases else ""
+                news.append(f"[{name}] {run['phase']}{where}")
+            self._phases[run["flow_run_id"]] = run["phase"]
+            lines = run["log"]["lines"]
+            news.extend(f"[{name}] {line}" for line in lines)
+            kept = self._kept.setdefault(run["flow_run_id"], collections.deque(maxlen=self._keep))
+            kept.extend(lines)
+            if run["debug"]["cursor"]:
+                self.cursors[run["flow_run_id"]] = run["debug"]["cursor"]
+        return news
+
+    def _new_progress(self, runs: t.Sequence[dict[str, t.Any]]) -> list[str]:
+        if self._wanted is False:
+            return []
+        counted = collections.Counter(run["phase"] for run in runs)
+        text = f"{len(runs)} flow runs: " + ", ".join(f"{number} {phase}" for phase, number in sorted(counted.items()))
+        if text == self._progress:
+            return []
+        self._progress = text
+        return [text]
+
+    def put_tails(self, runs: t.Sequence[dict[str, t.Any]]) -> None:
+        """The last poll of a streamed run brought only its last lines: give the result the kept tail."""
+        for run in runs:
+            if run["flow_run_id"] in self._kept:
+                run["log"]["lines"] = list(self._kept[run["flow_run_id"]])
+
+
+def is_open(result: dict[str, t.Any]) -> bool:
+    """Whether a module's result has a run that is not at its end."""
+    return any(run["phase"] in OPEN_PHASES and not _is_broken(result, run) for run in result.get("runs", ()))
+
+
+def _is_broken(result: dict[str, t.Any], run: dict[str, t.Any]) -> bool:
+    """A run that the module gave up on: waiting on brings nothing."""
+    return bool(result.get("failed")) and not result.get("timed_out") and run["flow_run_id"] in result["failed_runs"]

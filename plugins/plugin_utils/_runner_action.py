@@ -1,0 +1,261 @@
+# Copyright (c) 2026, The flowops.prefect authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE: this plugin_util may change or vanish without notice.
+
+"""Controller side of all runner modules: early validation, environment fallbacks, polls with live output.
+
+Verdicts, merging and masking belong to the module, since ``async_status`` hands out the module's result as it is. What
+happens here may be interrupted at any moment: the next execution of the task adopts.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import typing as t
+
+from ansible import constants
+from ansible.errors import AnsibleConnectionFailure
+from ansible.plugins.action import ActionBase
+from ansible_collections.flowops.prefect.plugins.module_utils._fields import (
+    accept_results,
+    environment_fallbacks,
+    per_run_fields_of,
+)
+from ansible_collections.flowops.prefect.plugins.module_utils._redact import masked_params
+from ansible_collections.flowops.prefect.plugins.plugin_utils._live_output import LiveOutput, is_open
+from ansible_collections.flowops.prefect.plugins.plugin_utils._models import validate_on_controller
+from ansible_collections.flowops.prefect.plugins.plugin_utils._parent_watch import ends_with_parent
+
+#: One module execution holds at most so long, in seconds: a lost connection is noticed, AWX sees progress.
+LONGEST_HOLD = 30.0
+
+#: New output is collected for this long before it is shown: from, to, in seconds. The last value keeps the polls of
+#: a chatty run below 6 % of one core, at 0.3 CPU seconds for a module execution (measured).
+FIRST_INTERVAL, LAST_INTERVAL, GROWTH = 1.0, 8.0, 1.4
+
+#: While runs are watched, connection or API may be out of reach for so many seconds.
+PATIENCE = 300.0
+
+#: A task's own timeout cuts without a result; the wait ends this much earlier, in seconds.
+TIMEOUT_MARGIN = 5.0
+
+_SOURCES = ("flow_run_id", "flow_run_ids", "deployment", "runs", "parameters", "flow_run_name", "tags")
+_FIRST_CALL_ONLY = (*_SOURCES, "idempotency_key", "per_host", "rerun", "log_cursor")
+
+
+class RunnerAction(ActionBase):  # type: ignore[misc]  # ansible-core is untyped
+    """Base of the action plugins; a subclass names its ``runner_type``."""
+
+    runner_type: t.ClassVar[str]
+    _supports_check_mode = True
+    _supports_async = True
+    _requires_connection = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        """Validate, execute, watch."""
+        super().run(tmp, task_vars)
+        # The module's parameters hold plain environment values: they must not reach the host's syslog.
+        self._vars = dict(task_vars or {}, ansible_no_target_syslog=True)
+        args = accept_results(dict(self._task.args))
+        args.update(environment_fallbacks(args, os.environ, self.runner_type))
+        problems = self._problems(args)
+        if problems:
+            return self._refusal(args, problems)
+        args = self._per_host(args)
+        if self._task.async_val or self._task.check_mode or not self._watches(args):
+            return self._execute(args, wrap_async=self._task.async_val)
+        with ends_with_parent():
+            return self._watch(args)
+
+    # --- arguments ---------------------------------------------------------------------------------------------------
+
+    def _problems(self, args: dict[str, t.Any]) -> list[str]:
+        problems = validate_on_controller(args, self.runner_type)
+        creates = args.get("deployment") or any(
+            isinstance(entry, dict) and entry.get("deployment") for entry in args.get("runs") or ()
+        )
+        once = self._task.run_once or self._task.delegate_to or args.get("per_host")
+        if creates and not once and len(self._vars.get("ansible_play_hosts_all") or ()) > 1:
+            problems.append(
+                "deployment: the play has several hosts and each of them would make a flow run. "
+                "Say run_once: true or delegate_to for one run, or per_host: true for one on each host."
+            )
+        if self._in_awx_container() and args.get("wait") is not None and not _true(args.get("wait")):
+            problems.append(
+                "wait: false cannot work on localhost in AWX: its container ends with the job and so would the run. "
+                "Run the task on a host of its own, or wait."
+            )
+        return problems
+
+    def _in_awx_container(self) -> bool:
+        in_awx = "awx_job_id" in self._vars or "tower_job_id" in self._vars
+        return self.runner_type == "subprocess" and in_awx and self._connection.transport == "local"
+
+    def _refusal(self, args: dict[str, t.Any], problems: list[str]) -> dict[str, t.Any]:
+        return {
+            "failed": True,
+            "changed": False,
+            "msg": "\n".join(problems),
+            "category": "bad_settings",
+            "runs": [],
+            "flow_run_ids": [],
+            "failed_runs": [],
+            "timed_out": False,
+            "invocation": {"module_args": masked_params(args, self.runner_type)},
+        }
+
+    def _per_host(self, args: dict[str, t.Any]) -> dict[str, t.Any]:
+        """One run on each host: the host belongs to the key."""
+        if args.get("per_host") and args.get("idempotency_key"):
+            args["idempotency_key"] = f"{args['idempotency_key']}@{self._vars.get('inventory_hostname', '')}"
+        return args
+
+    def _watches(self, args: dict[str, t.Any]) -> bool:
+        """A caller that polls by itself (log_cursor), does not wait or cancels gets one plain execution."""
+        waits = args.get("wait") is None or _true(args["wait"])
+        return waits and args.get("state", "launched") == "launched" and args.get("log_cursor") is None
+
+    # --- executing ---------------------------------------------------------------------------------------------------
+
+    def _execute(self, args: dict[str, t.Any], wrap_async: bool | int = False) -> dict[str, t.Any]:
+        result: dict[str, t.Any] = self._execute_module(
+            module_name=f"flowops.prefect.{self._task.action.rsplit('.', 1)[-1]}",
+            module_args={name: value for name, value in args.items() if value is not None},
+            task_vars=self._vars,
+            wrap_async=wrap_async,
+        )
+        return result
+
+    def _watch(self, args: dict[str, t.Any]) -> dict[str, t.Any]:
+        first = self._execute({**args, "wait": False})
+        if not is_open(first):
+            return first
+        live = LiveOutput(self._show, self._prefix(), _optional_bool(args.get("stream_output")), self._log_lines(args))
+        try:
+            last = self._poll(args, first, live)
+        except BaseException:
+            if args.get("on_abort") == "cancel":
+                self._execute({**self._follow_up(args, first), "state": "cancelled"})
+            raise
+        return _merged(first, last, live)
+
+    def _follow_up(self, args: dict[str, t.Any], first: dict[str, t.Any]) -> dict[str, t.Any]:
+        """The same task for the runs that the first call found or made, by their ids."""
+        rest = {name: value for name, value in args.items() if name not in _FIRST_CALL_ONLY}
+        entries = args.get("runs")
+        if not entries:
+            return {**rest, "flow_run_ids": first["flow_run_ids"]}
+        names = {name for field in per_run_fields_of(self.runner_type) for name in field.names}.difference(_FIRST_CALL_ONLY)
+        settings = [{name: value for name, value in entry.items() if name in names} for entry in entries]
+        ids = first["flow_run_ids"]
+        return {**rest, "runs": [{**own, "flow_run_id": run_id} for own, run_id in zip(settings, ids)]}
+
+    def _poll(self, args: dict[str, t.Any], first: dict[str, t.Any], live: LiveOutput) -> dict[str, t.Any]:
+        """Execute the module again and again until every run is at its end or patience is over."""
+        deadline = self._deadline(args)
+        follow_up = self._follow_up(args, first)
+        interval, trouble_since = FIRST_INTERVAL, None
+        last = first
+        live.update(first["runs"])
+        while is_open(last):
+            remaining = deadline - time.monotonic() if deadline is not None else LONGEST_HOLD
+            hold = max(0.1, min(LONGEST_HOLD, remaining))
+            poll = {**follow_up, "wait": True, "wait_timeout": hold}
+            if live.streams(last["runs"]):
+                poll |= {"log_cursor": dict(live.cursors), "poll_interval": min(interval, hold)}
+            else:
+                poll["wait_timeout"] = max(0.1, min(hold, 2 * interval))
+            answer = self._try(poll)
+            if answer is None or answer.get("category") == "api_unreachable":
+                trouble_since = trouble_since or time.monotonic()
+                if self._lost_patience(trouble_since, deadline):
+                    return answer or self._lost(last)
+                time.sleep(min(interval, 5.0))
+                continue
+            trouble_since, last = None, answer
+            if not answer.get("runs"):
+                return answer
+            live.update(answer["runs"])
+            if remaining <= 0:
+                return answer
+            interval = min(LAST_INTERVAL, interval * GROWTH)
+        return last
+
+    def _deadline(self, args: dict[str, t.Any]) -> float | None:
+        """wait_timeout or the task's own timeout, whichever is sooner, on the monotonic clock."""
+        limits = []
+        if args.get("wait_timeout") is not None:
+            limits.append(float(args["wait_timeout"]))
+        if self._task.timeout:
+            limits.append(max(1.0, self._task.timeout - TIMEOUT_MARGIN))
+        return time.monotonic() + min(limits) if limits else None
+
+    def _try(self, poll: dict[str, t.Any]) -> dict[str, t.Any] | None:
+        """One poll; ``None`` where the connection was lost."""
+        try:
+            return self._execute(poll)
+        except AnsibleConnectionFailure:
+            self._connection.reset()
+            return None
+
+    def _lost_patience(self, since: float, deadline: float | None) -> bool:
+        now = time.monotonic()
+        return now - since > PATIENCE if deadline is None else now > deadline
+
+    def _lost(self, last: dict[str, t.Any]) -> dict[str, t.Any]:
+        """The host stayed out of reach: what was seen last, and that nobody knows more."""
+        ids = ", ".join(last["flow_run_ids"])
+        return {
+            **last,
+            "failed": True,
+            "failed_runs": last["flow_run_ids"],
+            "category": "infrastructure_unreachable",
+            "msg": f"the host cannot be reached; its flow runs may go on. Run the task again for: {ids}",
+        }
+
+    # --- showing -----------------------------------------------------------------------------------------------------
+
+    def _show(self, text: str) -> None:
+        """Live output is for people: under a machine-readable callback it goes to stderr, with no_log nowhere."""
+        if not self._task.no_log:
+            self._display.display(text, stderr=constants.DEFAULT_STDOUT_CALLBACK != "default")
+
+    def _prefix(self) -> str:
+        several = len(self._vars.get("ansible_play_hosts_all") or ()) > 1
+        return f"{self._vars.get('inventory_hostname', '')} | " if several else ""
+
+    def _log_lines(self, args: dict[str, t.Any]) -> int:
+        return int(args["log_lines"]) if args.get("log_lines") is not None else 20
+
+
+def _merged(first: dict[str, t.Any], last: dict[str, t.Any], live: LiveOutput) -> dict[str, t.Any]:
+    """What was done comes from the first call, how it ended from the last."""
+    done = {run["flow_run_id"]: run for run in first["runs"]}
+    for run in last.get("runs", ()):
+        earlier = done.get(run["flow_run_id"], run)
+        if earlier["action"] != "none":
+            run["action"] = earlier["action"]
+        run["deployment"] = earlier["deployment"] or run["deployment"]
+    live.put_tails(last.get("runs", ()))
+    if len(last.get("runs", ())) == 1:
+        last["run"] = last["runs"][0]
+    for word in ("launched", "adopted", "followed"):
+        if "summary" in last:
+            last["summary"][word] = sum(1 for run in last["runs"] if run["action"] == word)
+    last["changed"] = bool(first.get("changed") or last.get("changed"))
+    last["invocation"] = first.get("invocation", {})
+    if "diff" in first:
+        last["diff"] = first["diff"]
+    return last
+
+
+def _true(value: t.Any) -> bool:
+    """Ansible's idea of a boolean, for arguments that no argument spec has converted yet."""
+    return value if isinstance(value, bool) else str(value).lower() in ("1", "true", "yes", "on", "y", "t")
+
+
+def _optional_bool(value: t.Any) -> bool | None:
+    return None if value is None else _true(value)

@@ -1,0 +1,233 @@
+# Copyright (c) 2026, The flowops.prefect authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The state machine from end to end over an in-memory server and an in-memory infrastructure."""
+
+from __future__ import annotations
+
+import json
+import typing as t
+
+from ansible_collections.flowops.prefect.plugins.module_utils._decide import Phase
+from ansible_collections.flowops.prefect.plugins.module_utils._errors import InfrastructureError
+from ansible_collections.flowops.prefect.plugins.module_utils._launch import AttemptKey, Launch
+from ansible_collections.flowops.prefect.plugins.module_utils._ledger import Ledger
+from ansible_collections.flowops.prefect.plugins.module_utils._observation import Presence
+from ansible_collections.flowops.prefect.plugins.module_utils._reconcile import API_PATIENCE, Reconciler, Tracked
+
+from .in_memory import MemoryApi, MemoryInfrastructure, make_run
+
+
+class World:
+    """A server and one host; the engine of the host passes its gate and then does what ``outcome`` says."""
+
+    def __init__(self, outcome: str = "RUNNING") -> None:
+        self.api = MemoryApi()
+        self.outcome = outcome
+        self.bodies: list[AttemptKey] = []
+        self.clock = 0.0
+        self.hosts: dict[str, MemoryInfrastructure] = {}
+
+    def host(self, locus: str = "here") -> MemoryInfrastructure:
+        if locus not in self.hosts:
+            self.hosts[locus] = MemoryInfrastructure(locus, self.engine)
+        return self.hosts[locus]
+
+    def engine(self, launch: Launch) -> Presence:
+        run_id, number = launch.key.flow_run_id, launch.key.number
+        gate = json.dumps({"go": launch.token, "nonce": str(len(self.bodies))})
+        if not self.api.write_input(run_id, f"flowops-{number}-gate", gate):
+            return Presence.FINISHED
+        self.bodies.append(launch.key)
+        self.api.change(run_id, self.outcome, run_count=1)
+        return Presence.LIVE if self.outcome == "RUNNING" else Presence.FINISHED
+
+    def tracked(self, run_id: str, rerun: str = "never") -> Tracked:
+        def plan(key: AttemptKey, token: str, inheritable: list[str]) -> Launch:
+            return Launch(key, token, "", {}, {}, (), {}, {}, "hash", 120, None, 30, None)
+
+        return Tracked(run_id, plan, rerun=rerun)
+
+    def reconciler(self, locus: str = "here") -> Reconciler:
+        return Reconciler(self.api, Ledger(self.api), self.host(locus), "test", 120, 30, clock=lambda: self.clock)
+
+    def run_task(self, run_id: str, state: str = "launched", rerun: str = "never", locus: str = "here") -> Tracked:
+        """One task that waits for the end."""
+        tracked = self.tracked(run_id, rerun)
+        reconciler = self.reconciler(locus)
+        reconciler.begin([tracked], state)
+        reconciler.settle([tracked])
+        while not tracked.settled:
+            reconciler.wait_once([tracked], 1, output=False)
+        if tracked.error is not None:
+            raise tracked.error
+        return tracked
+
+
+def test_a_scheduled_run_is_launched_once_and_reported() -> None:
+    world = World(outcome="COMPLETED")
+    run_id = world.api.add(make_run())
+    first = world.run_task(run_id)
+    assert (first.action, first.changed, first.decision.phase) == ("launched", True, Phase.SUCCEEDED)
+    second = world.run_task(run_id)
+    assert (second.action, second.changed, second.decision.phase) == ("none", False, Phase.SUCCEEDED)
+    assert len(world.bodies) == 1
+
+
+def test_a_finished_run_costs_one_request() -> None:
+    world = World()
+    run_id = world.api.add(make_run(state="COMPLETED"))
+    world.run_task(run_id)
+    assert world.api.requests == ["filter"]
+
+
+def test_twenty_finished_runs_cost_one_request() -> None:
+    world = World()
+    runs = [world.tracked(world.api.add(make_run(state="COMPLETED"))) for _number in range(20)]
+    reconciler = world.reconciler()
+    reconciler.begin(runs, "launched")
+    reconciler.settle(runs)
+    assert all(tracked.settled for tracked in runs)
+    assert world.api.requests == ["filter"]
+
+
+def test_a_controller_that_dies_after_the_record_is_continued() -> None:
+    world = World(outcome="COMPLETED")
+    run_id = world.api.add(make_run())
+    dying = world.reconciler()
+    tracked = world.tracked(run_id)
+    dying.begin([tracked], "launched")
+    launch = tracked.plan(AttemptKey(run_id, 1), "11111111-1111-4111-8111-111111111111", [])
+    assert dying.ledger.record(launch.key, dying.owner(launch))
+    world.run_task(run_id)
+    assert world.bodies == [AttemptKey(run_id, 1)]
+
+
+def test_another_host_follows_and_takes_over_only_after_the_promise() -> None:
+    world = World(outcome="COMPLETED")
+    run_id = world.api.add(make_run())
+    dead = world.reconciler("there")
+    launch = world.tracked(run_id).plan(AttemptKey(run_id, 1), "11111111-1111-4111-8111-111111111111", [])
+    dead.ledger.record(launch.key, dead.owner(launch))
+    dead.api.claim(run_id, launch.token)
+
+    def promise_over() -> None:
+        assert world.bodies == []
+        world.api.now += 181
+        world.clock += 60
+
+    world.host().on_wait.append(promise_over)
+    tracked = world.run_task(run_id)
+    assert tracked.decision.phase is Phase.SUCCEEDED
+    assert world.bodies == [AttemptKey(run_id, 2)]
+    late = world.host("there")
+    assert late.create(launch)
+    assert len(world.bodies) == 1, "the late launcher's engine must not pass the voided gate"
+
+
+def test_a_dead_engine_is_reported_once() -> None:
+    world = World()
+    run_id = world.api.add(make_run())
+    world.host().on_wait.append(lambda: world.host().put(AttemptKey(run_id, 1), Presence.FINISHED))
+    tracked = world.run_task(run_id)
+    assert tracked.decision.phase is Phase.FAILED
+    assert world.api.runs[run_id].state_type == "CRASHED"
+    before = world.api.requests.count("propose CRASHED")
+    world.run_task(run_id)
+    assert world.api.requests.count("propose CRASHED") == before == 1
+
+
+def test_a_cancel_stops_sees_it_gone_and_reports() -> None:
+    world = World()
+    run_id = world.api.add(make_run())
+    running = world.tracked(run_id)
+    reconciler = world.reconciler()
+    reconciler.begin([running], "launched")
+    reconciler.settle([running])
+    tracked = world.run_task(run_id, state="cancelled")
+    assert (tracked.action, tracked.decision.phase) == ("cancelled", Phase.CANCELLED)
+    assert world.api.runs[run_id].state_type == "CANCELLED"
+    assert not any(seen.may_run for seen in world.host().attempts.values())
+    again = world.run_task(run_id, state="cancelled")
+    assert not again.changed
+
+
+def test_a_cancel_before_the_launch_keeps_a_slow_launcher_out() -> None:
+    world = World(outcome="COMPLETED")
+    run_id = world.api.add(make_run())
+    world.run_task(run_id, state="cancelled")
+    launch = world.tracked(run_id).plan(AttemptKey(run_id, 1), "11111111-1111-4111-8111-111111111111", [])
+    world.host("there").create(launch)
+    assert world.bodies == []
+    assert world.api.runs[run_id].state_type == "CANCELLED"
+
+
+def test_a_rerun_makes_the_next_attempt_and_only_one() -> None:
+    world = World(outcome="FAILED")
+    run_id = world.api.add(make_run())
+    world.run_task(run_id)
+    tracked = world.run_task(run_id, rerun="failed")
+    assert tracked.decision.attempt == 2
+    assert [key.number for key in world.bodies] == [1, 2]
+    world.run_task(run_id, rerun="2")
+    assert len(world.bodies) == 2, "an attempt number is idempotent"
+
+
+def test_a_suspended_run_is_resumed_as_the_next_attempt() -> None:
+    world = World(outcome="PAUSED")
+    run_id = world.api.add(make_run())
+    assert world.run_task(run_id).decision.phase is Phase.SUSPENDED
+    assert world.api.runs[run_id].state_type == "PAUSED"
+    world.outcome = "COMPLETED"
+    world.api.change(run_id, "SCHEDULED", state_name="Resuming")
+    assert world.run_task(run_id).decision.phase is Phase.SUCCEEDED
+    assert [key.number for key in world.bodies] == [1, 2]
+
+
+def test_absent_removes_and_keeps_the_ledger() -> None:
+    world = World(outcome="COMPLETED")
+    run_id = world.api.add(make_run())
+    world.run_task(run_id)
+    tracked = world.run_task(run_id, state="absent")
+    assert (tracked.action, tracked.decision.phase) == ("removed", Phase.ABSENT)
+    assert world.host().attempts == {}
+    assert (run_id, "flowops-1") in world.api.inputs
+
+
+def test_an_unreachable_server_is_never_a_verdict() -> None:
+    world = World()
+    run_id = world.api.add(make_run())
+    here = world.host()
+
+    def engine_ends_while_the_server_is_gone() -> None:
+        world.api.change(run_id, "COMPLETED")
+        here.put(AttemptKey(run_id, 1), Presence.FINISHED)
+        world.api.unreachable = True
+
+    def still_gone() -> None:
+        world.clock += API_PATIENCE / 2
+
+    def back() -> None:
+        world.clock += 10
+        world.api.unreachable = False
+
+    here.on_wait += [engine_ends_while_the_server_is_gone, still_gone, back]
+    tracked = world.run_task(run_id)
+    assert tracked.decision.phase is Phase.SUCCEEDED
+    assert "propose CRASHED" not in world.api.requests
+
+
+def test_one_runs_error_never_stops_the_others() -> None:
+    world = World(outcome="COMPLETED")
+    good, bad = world.tracked(world.api.add(make_run())), world.tracked(world.api.add(make_run()))
+
+    def refuse(key: AttemptKey, token: str, inheritable: list[str]) -> t.NoReturn:
+        raise InfrastructureError("no")
+
+    bad.plan = refuse
+    reconciler = world.reconciler()
+    reconciler.begin([bad, good], "launched")
+    reconciler.settle([bad, good])
+    assert isinstance(bad.error, InfrastructureError)
+    assert good.decision.phase is Phase.SUCCEEDED
