@@ -87,17 +87,24 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _answers(python: Path | str, version: str) -> str | None:
-    """The full version of an interpreter if it runs and is of the wanted version. A pyenv shim exists, but fails."""
-    code = "import sys, venv, ensurepip; print('.'.join(map(str, sys.version_info[:3])))"
+def _answers(python: str, version: str) -> tuple[str, str] | None:
+    """Path and full version of an interpreter if it runs and is of the wanted version.
+
+    A shim of pyenv may exist, but fail. The interpreter names itself: found through a shim or an active environment,
+    it is still the same one.
+    """
+    code = (
+        "import ensurepip, os, sys, venv;"
+        "print(os.path.realpath(sys._base_executable)); print('.'.join(map(str, sys.version_info[:3])))"
+    )
     try:
-        done = subprocess.run(
-            [str(python), "-I", "-c", code], capture_output=True, text=True, timeout=30, check=False, cwd="/"
-        )
+        done = subprocess.run([python, "-I", "-c", code], capture_output=True, text=True, timeout=30, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    found = done.stdout.strip()
-    return found if done.returncode == 0 and (found + ".").startswith(version + ".") else None
+    if done.returncode:
+        return None
+    path, found = done.stdout.split("\n")[:2]
+    return (path, found) if f"{found}.".startswith(f"{version}.") else None
 
 
 def _candidates(version: str) -> Iterator[str]:
@@ -127,14 +134,14 @@ def find_python(versions: Sequence[str]) -> tuple[str, str]:
     """
     for version in versions:
         for candidate in _candidates(version):
-            full = _answers(candidate, version)
-            if full:
-                return candidate, full
+            found = _answers(candidate, version)
+            if found:
+                return found
     for version in versions:
         downloaded = _download(version)
-        full = _answers(downloaded, version) if downloaded else None
-        if downloaded and full:
-            return downloaded, full
+        found = _answers(downloaded, version) if downloaded else None
+        if found:
+            return found
     raise NoInterpreter(f"no Python {' or '.join(versions)} is installed, and none could be downloaded")
 
 

@@ -1,0 +1,141 @@
+# Copyright (c) 2026, The flowops.prefect authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Fixtures of the integration tests: a Prefect server for all of them, and real ansible-playbook processes."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import prefect_server
+import pytest
+from ansible_play import PlayResult, RunningPlay, start_playbook
+from prefect_rest import PrefectRest
+from prefect_server import PrefectServer
+
+SERVER = pytest.StashKey[PrefectServer]()
+SERVER_FOLDER = pytest.StashKey["tempfile.TemporaryDirectory[str]"]()
+
+
+class RunPlaybook(Protocol):
+    """The type of the fixture ``run_playbook``."""
+
+    def __call__(self, play: Any, *, timeout: float = 180, **options: Any) -> PlayResult: ...
+
+
+class StartPlaybook(Protocol):
+    """The type of the fixture ``start_playbook``."""
+
+    def __call__(self, play: Any, **options: Any) -> RunningPlay: ...
+
+
+def _is_worker(config: pytest.Config) -> bool:
+    """Whether this is a process of xdist that only runs tests."""
+    return hasattr(config, "workerinput")
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Start the server in the process that all workers have in common; it comes up while tests are collected."""
+    config = session.config
+    if _is_worker(config) or config.option.collectonly:
+        return
+    folder = tempfile.TemporaryDirectory(prefix="flowops-server-")
+    config.stash[SERVER_FOLDER] = folder
+    config.stash[SERVER] = PrefectServer(Path(folder.name) / "home").start()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker which server is there."""
+    node.workerinput["prefect_server"] = (str(node.config.stash[SERVER].home), node.config.stash[SERVER].port)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Stop the server."""
+    if SERVER in session.config.stash:
+        session.config.stash[SERVER].stop()
+        session.config.stash[SERVER_FOLDER].cleanup()
+
+
+@pytest.fixture(scope="session")
+def server(pytestconfig: pytest.Config) -> PrefectServer:
+    """The server that all tests share: never stop or pause it, see ``new_server``."""
+    if not _is_worker(pytestconfig):
+        return pytestconfig.stash[SERVER].wait_until_ready()
+    home, port = pytestconfig.workerinput["prefect_server"]  # type: ignore[attr-defined]
+    return PrefectServer(Path(home), port).wait_until_ready()
+
+
+@pytest.fixture(scope="session")
+def api_url(server: PrefectServer) -> str:
+    """The API of the shared server."""
+    return server.api_url
+
+
+@pytest.fixture(scope="session")
+def rest(api_url: str) -> PrefectRest:
+    """Requests to the shared server."""
+    return PrefectRest(api_url)
+
+
+@pytest.fixture
+def new_server(tmp_path: Path) -> Iterator[Callable[..., PrefectServer]]:
+    """Makes servers that belong to one test, which may do to them what it likes; takes the settings as ``env``."""
+    made: list[PrefectServer] = []
+
+    def make(env: dict[str, str] | None = None) -> PrefectServer:
+        made.append(PrefectServer(tmp_path / f"server-{len(made)}", env=env))
+        return made[-1].start().wait_until_ready()
+
+    yield make
+    for each in made:
+        each.stop()
+
+
+@pytest.fixture(scope="session")
+def engine_python() -> Path:
+    """The interpreter that has Prefect; its environment is ``engine_python.parent.parent``."""
+    return prefect_server.engine_python()
+
+
+@pytest.fixture(name="start_playbook")
+def start_playbook_fixture(tmp_path: Path) -> Iterator[StartPlaybook]:
+    """Starts ansible-playbook, see ``ansible_play.start_playbook``; what still runs at the end is killed."""
+    numbers = itertools.count(1)
+    started: list[RunningPlay] = []
+
+    def start(play: Any, **options: Any) -> RunningPlay:
+        started.append(start_playbook(play, tmp_path / f"play-{next(numbers)}", **options))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.kill()
+
+
+@pytest.fixture
+def run_playbook(start_playbook: StartPlaybook) -> RunPlaybook:
+    """Runs ansible-playbook to its end and returns a PlayResult.
+
+    Takes the text of a playbook, a list of plays, a list of tasks or one task, and the keyword arguments
+    ``extra_vars``, ``env`` (None removes a variable), ``hosts`` ({name: variables}, all of them this machine),
+    ``check``, ``diff``, ``arguments`` (more words for the command line), ``timeout`` (seconds).
+    """
+
+    def run(play: Any, *, timeout: float = 180, **options: Any) -> PlayResult:
+        return start_playbook(play, **options).wait(timeout)
+
+    return run
+
+
+@pytest.fixture(autouse=True)
+def _no_developer_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep a developer's own Prefect settings out of what tests start."""
+    for name in [name for name in os.environ if name.startswith("PREFECT_")]:
+        monkeypatch.delenv(name)
