@@ -28,6 +28,7 @@ flow's body runs once. The engine then runs in this very process, exactly as ``p
 
 from __future__ import annotations
 
+import datetime
 import importlib
 import json
 import os
@@ -57,7 +58,7 @@ _ALREADY_MADE = "already made this"
 _NO_CREDENTIALS = (401, 403)
 
 
-class Stop(Exception):
+class Stop(Exception):  # noqa: N818 - an outcome, not always an error
     """The engine is not started."""
 
     def __init__(self, code: int, category: str, detail: str = "", retry_after: float | None = None) -> None:
@@ -119,7 +120,7 @@ class Api:
 
     def inputs(self, number: int) -> dict[str, dict[str, t.Any]]:
         """The attempt's records by key."""
-        dummy, found = self.call("POST", "/input/filter", {"prefix": f"flowops-{number}", "limit": 200})
+        found = self.call("POST", "/input/filter", {"prefix": f"flowops-{number}", "limit": 200})[1]
         return {item["key"]: dict(json.loads(item["value"])) for item in found}
 
     def write_once(self, key: str, content: dict[str, t.Any]) -> bool:
@@ -199,7 +200,7 @@ class Attempt:
         if status == "WAIT":
             raise Stop(EXIT_NOT_NOW, "not_now", reason, facts.get("delay_seconds"))
         if status == "REJECT" and new.get("type") == "SCHEDULED":
-            raise Stop(EXIT_NOT_NOW, "not_now", str(new.get("name") or reason)[:200])
+            raise Stop(EXIT_NOT_NOW, "not_now", str(new.get("name") or reason)[:200], seconds_until_due(new))
         kind, holder = self._api.state()
         if kind == "PENDING":
             self._check_holder(holder)
@@ -209,7 +210,7 @@ class Attempt:
 
     def _check_holder(self, holder: str) -> None:
         """Ours after a lost answer, or inherited from an attempt whose gate is void; anybody else's is not ours."""
-        if holder not in [self._token] + list(self._document.get("inheritable") or ()):
+        if holder not in (self._token, *(self._document.get("inheritable") or ())):
             raise self._refuse("claimed_elsewhere", "the run is PENDING with a claim that is not this attempt's")
 
     def _tell_pid(self) -> None:
@@ -239,6 +240,16 @@ class Attempt:
         self._progress.tell("gate_passed")
 
 
+def seconds_until_due(state: dict[str, t.Any]) -> float | None:
+    """How far ahead a state is scheduled, both ends by the server's clock: this host's may be wrong."""
+    try:
+        moments = (state["timestamp"], state["state_details"]["scheduled_time"])
+        made, due = (datetime.datetime.fromisoformat(moment.replace("Z", "+00:00")) for moment in moments)
+        return max(0.0, (due - made).total_seconds())
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None
+
+
 def take_document() -> dict[str, t.Any]:
     """The orders, removed from the environment: the flow has no business with them."""
     try:
@@ -259,9 +270,9 @@ def import_client() -> t.Any:
         orchestration = importlib.import_module("prefect.client.orchestration")
         settings = importlib.import_module("prefect.settings")
     except ImportError as error:
-        raise Stop(EXIT_NO_PREFECT, "no_prefect", str(error)[:200]) from None
-    except Exception as error:  # broken settings and the like; their text may hold values, so only the kind is told
-        raise Stop(EXIT_NO_PREFECT, "no_prefect", type(error).__name__) from None
+        raise Stop(EXIT_NO_PREFECT, "prefect_missing", str(error)[:200]) from None
+    except Exception as error:  # noqa: BLE001 - broken settings and the like; their text may hold values, so only the kind is told
+        raise Stop(EXIT_NO_PREFECT, "prefect_missing", type(error).__name__) from None
     if not settings.PREFECT_API_URL.value():
         raise Stop(EXIT_API_UNREACHABLE, "api_unreachable", "PREFECT_API_URL is not set")
     return orchestration.get_client(sync_client=True)
@@ -292,11 +303,11 @@ def main() -> int:
         client = import_client()
         progress.tell("imported")
         with client:
-            start_attempt(document, client._client, progress)
+            start_attempt(document, client._client, progress)  # noqa: SLF001 - the public client hides statuses
     except Stop as stop:
         event = "not_now" if stop.code == EXIT_NOT_NOW else "refused"
         progress.tell(event, category=stop.category, detail=stop.detail, retry_after=stop.retry_after)
-        print(f"flowops: the engine is not started: {stop.category} {stop.detail}".rstrip(), file=sys.stderr)
+        print(f"flowops: the engine is not started: {stop.category} {stop.detail}".rstrip(), file=sys.stderr)  # noqa: T201
         return stop.code
     os.environ["PREFECT__FLOW_RUN_ID"] = document["flow_run_id"]
     runpy.run_module("prefect.engine", run_name="__main__", alter_sys=True)

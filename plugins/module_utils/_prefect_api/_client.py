@@ -47,8 +47,7 @@ class PrefectApi(abc.ABC):
 
     def ui_url(self, flow_run_id: str) -> str:
         """Where people look at the run."""
-        base = self._transport.url
-        return f"{base[:-4] if base.endswith('/api') else base}/runs/flow-run/{flow_run_id}"
+        return f"{self._transport.url.removesuffix('/api')}/runs/flow-run/{flow_run_id}"
 
     @abc.abstractmethod
     def read_flow_runs(self, flow_run_ids: t.Iterable[str]) -> dict[str, FlowRun]:
@@ -123,9 +122,7 @@ class PrefectApi(abc.ABC):
         """
 
     @abc.abstractmethod
-    def read_flow_run_logs(
-        self, flow_run_id: str, *, after: float | None = None, limit: int = 200
-    ) -> list[LogRecord]:
+    def read_flow_run_logs(self, flow_run_id: str, *, after: float | None = None, limit: int = 200) -> list[LogRecord]:
         """Log records from ``after`` (seconds since the epoch, inclusive) on, oldest first."""
 
 

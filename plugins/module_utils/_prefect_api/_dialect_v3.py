@@ -85,7 +85,7 @@ class PrefectApiV3(PrefectApi):
         deployment_id = canonical_uuid(deployment)
         if deployment_id is not None:
             return self._deployment(f"/deployments/{deployment_id}", f"deployment {deployment_id}", None)
-        flow_name, dummy, name = deployment.partition("/")
+        flow_name, _slash, name = deployment.partition("/")
         if not flow_name or not name:
             raise SettingsError("deployment is neither flow/name nor a UUID.", "Give it as flow/name.")
         path = f"/deployments/name/{_quote(flow_name)}/{_quote(name)}"
@@ -236,9 +236,7 @@ class PrefectApiV3(PrefectApi):
             return any(item.key == key and item.value == value for item in self.read_inputs(run_id))
         return _was_created(answer)
 
-    def read_flow_run_logs(
-        self, flow_run_id: str, *, after: float | None = None, limit: int = 200
-    ) -> list[LogRecord]:
+    def read_flow_run_logs(self, flow_run_id: str, *, after: float | None = None, limit: int = 200) -> list[LogRecord]:
         logs: dict[str, t.Any] = {"flow_run_id": {"any_": [checked_id(flow_run_id, "flow_run_id")]}}
         if after is not None:
             moment = datetime.datetime.fromtimestamp(after, datetime.timezone.utc)
@@ -342,4 +340,6 @@ def _run_input(data: t.Any) -> RunInput:
 
 def _log_record(data: t.Any) -> LogRecord:
     fields = Fields(data, "log record")
-    return LogRecord(fields.uuid("id"), fields.moment("timestamp"), int(fields.number("level", 20)), fields.text("message"))
+    return LogRecord(
+        fields.uuid("id"), fields.moment("timestamp"), int(fields.number("level", 20)), fields.text("message")
+    )

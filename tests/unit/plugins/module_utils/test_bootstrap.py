@@ -1,0 +1,74 @@
+# Copyright (c) 2026, The flowops.prefect authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The bootstrap as far as it goes without Prefect."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from ansible_collections.flowops.prefect.plugins.module_utils import _bootstrap
+
+DOCUMENT = {
+    "flow_run_id": "979b4e7b-c5f1-4546-8e24-8a038e182219",
+    "number": 1,
+    "token": "ecdd48f0-1c31-4cbd-b9c5-de49451a9e73",
+    "claims": False,
+    "record": None,
+    "inheritable": [],
+    "infrastructure_pid_prefix": "h:",
+    "progress": None,
+}
+
+
+def run(document, as_file, tmp_path, **environment):
+    source = pathlib.Path(_bootstrap.__file__)
+    program = [str(source)] if as_file else ["-c", source.read_text()]
+    variables = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), **environment}
+    if document is not None:
+        variables["FLOWOPS_BOOTSTRAP"] = document
+    return subprocess.run([sys.executable, "-I", *program], env=variables, capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize("as_file", [True, False])
+def test_without_prefect_it_says_so(as_file, tmp_path):
+    progress = tmp_path / "progress"
+    document = json.dumps({**DOCUMENT, "progress": str(progress)})
+    done = run(document, as_file, tmp_path)
+    assert done.returncode == _bootstrap.EXIT_NO_PREFECT
+    event = json.loads(progress.read_text())
+    assert (event["event"], event["category"]) == ("refused", "prefect_missing")
+    assert progress.stat().st_mode & 0o777 == 0o600
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        None,
+        "",
+        "[]",
+        "{}",
+        json.dumps({**DOCUMENT, "flow_run_id": "../x"}),
+        json.dumps({**DOCUMENT, "token": 1}),
+        json.dumps({**DOCUMENT, "number": None}),
+        json.dumps({**DOCUMENT, "claims": True}),
+    ],
+)
+def test_damaged_orders_are_refused(document, tmp_path):
+    done = run(document, True, tmp_path)
+    assert done.returncode == _bootstrap.EXIT_REFUSED
+    assert "bad_document" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_failing_progress_file_does_not_matter(tmp_path):
+    done = run(json.dumps({**DOCUMENT, "progress": str(tmp_path / "no" / "folder")}), True, tmp_path)
+    assert done.returncode == _bootstrap.EXIT_NO_PREFECT
