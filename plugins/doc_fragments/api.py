@@ -41,12 +41,13 @@ options:
     type: dict
   api_ca_path:
     description:
-      - File with the certificates of the authorities that the API's certificate is checked against, on the host where the
-        module runs.
+      - File with the certificates of the authorities that the API's certificate is checked against, on the host where
+        the module runs.
     type: path
   api_client_cert:
     description:
-      - File with the client certificate, and its key unless O(api_client_key) is given, on the host where the module runs.
+      - File with the client certificate, and its key unless O(api_client_key) is given, on the host where the module
+        runs.
     type: path
   api_client_key:
     description:
@@ -61,8 +62,8 @@ options:
   api_timeout:
     description:
       - Seconds that one request may take.
-      - When left out, the environment variable E(PREFECT_API_REQUEST_TIMEOUT) of the controller is used, and V(30) where
-        that is not set either.
+      - When left out, the environment variable E(PREFECT_API_REQUEST_TIMEOUT) of the controller is used, and V(30)
+        where that is not set either.
     type: float
   engine_api_url:
     description:

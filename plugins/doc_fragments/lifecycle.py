@@ -15,20 +15,21 @@ options:
   state:
     description:
       - What is wanted of the flow runs.
-      - V(launched), which is the effective default, sees to it that each run has been started once. What is already live
-        is adopted, what is finished is reported, and neither is a change.
-      - V(cancelled) stops what runs, with everything that it started, and reports the run as cancelled only when nothing
-        of it is left alive. A run that is at its end stays as it is.
-      - V(absent) removes what finished runs left behind on the host, such as their output. A live run is cancelled first.
-        The flow run itself stays on the server.
+      - V(launched), which is the effective default, sees to it that each run has been started once. What is already
+        live is adopted, what is finished is reported, and neither is a change.
+      - V(cancelled) stops what runs, with everything that it started, and reports the run as cancelled only when
+        nothing of it is left alive. A run that is at its end stays as it is.
+      - V(absent) removes what finished runs left behind on the host, such as their output. A live run is cancelled
+        first. The flow run itself stays on the server.
     type: str
     choices: [launched, cancelled, absent]
   wait:
     description:
       - Whether the task waits for the runs to end. V(true) when left out.
-      - With V(false) the task returns as soon as the runs are started or queued. They go on with nobody watching, and the
-        same task with O(wait=true) picks them up again.
-      - A task that waits holds one of Ansible's forks. For many hosts, start with O(wait=false) first and wait afterwards.
+      - With V(false) the task returns as soon as the runs are started or queued. They go on with nobody watching, and
+        the same task with O(wait=true) picks them up again.
+      - A task that waits holds one of Ansible's forks. For many hosts, start with O(wait=false) first and wait
+        afterwards.
     type: bool
   rerun:
     description:
@@ -43,7 +44,8 @@ options:
       - Which ends of a run fail the task. The result is the same in full whether it fails or not.
       - All five when left out. With an empty list only errors of the task itself fail it.
       - V(failed), the flow failed. V(crashed), the run crashed. V(cancelled), somebody cancelled it.
-        V(infrastructure), nobody can say how it ended. V(wait_timeout), it was still live when O(wait_timeout) was over.
+        V(infrastructure), nobody can say how it ended. V(wait_timeout), it was still live when O(wait_timeout) was
+        over.
     type: list
     elements: str
     choices: [failed, crashed, cancelled, infrastructure, wait_timeout]
@@ -51,8 +53,8 @@ options:
     description:
       - What happens to the runs when the play is interrupted while the task waits.
       - V(leave), which is the effective default, lets them go on. The same task adopts them later.
-      - V(cancel) cancels them. This covers interrupts that Ansible sees, such as Ctrl-C. A controller that is killed, which
-        includes a cancelled AWX job, cannot cancel anything any more.
+      - V(cancel) cancels them. This covers interrupts that Ansible sees, such as Ctrl-C. A controller that is killed,
+        which includes a cancelled AWX job, cannot cancel anything any more.
     type: str
     choices: [leave, cancel]
   start_timeout:
@@ -69,8 +71,8 @@ options:
   wait_timeout:
     description:
       - Seconds that the task waits for the runs. No limit when left out.
-      - When they are over the task fails with RV(timed_out=true) and the whole result, and the runs are left alone. Execute
-        the task again to wait on.
+      - When they are over the task fails with RV(timed_out=true) and the whole result, and the runs are left alone.
+        Execute the task again to wait on.
       - The keyword C(timeout) of a task cuts it off without a result, therefore the wait ends a little before it too.
     type: float
   stop_grace:
@@ -79,15 +81,15 @@ options:
     type: float
   concurrency:
     description:
-      - How many runs may be live at once where the runs are, that is, with the same user and the same state directory of
-        a host, whichever task or play they come from. The others wait in a queue, also with nobody watching.
+      - How many runs may be live at once where the runs are, that is, with the same user and the same state directory
+        of a host, whichever task or play they come from. The others wait in a queue, also with nobody watching.
       - Twice the number of processors of the host when left out.
     type: int
   stream_output:
     description:
       - Whether the output of the runs is shown in the play while they are running.
-      - When left out, up to three runs are shown in full. For more there are a line of progress and, at the end, the last
-        lines of those that failed.
+      - When left out, up to three runs are shown in full. For more there are a line of progress and, at the end, the
+        last lines of those that failed.
       - Nothing is shown live with C(no_log), and with C(async) all output comes at the end.
       - Output is always collected, whatever is shown.
     type: bool
@@ -98,10 +100,10 @@ options:
     type: int
   log_cursor:
     description:
-      - Where to read on, by flow run id. Take the positions from RV(runs[].debug.cursor) of an earlier result, or give an
-        empty text to read from the beginning.
-      - With it the task returns the output after these positions in RV(runs[].log), as soon as there is something new or
-        a run has come to its end. O(wait_timeout) says how long it waits for that.
+      - Where to read on, by flow run id. Take the positions from RV(runs[].debug.cursor) of an earlier result, or
+        give an empty text to read from the beginning.
+      - With it the task returns the output after these positions in RV(runs[].log), as soon as there is something new
+        or a run has come to its end. O(wait_timeout) says how long it waits for that.
       - Meant for programs. A task that shows live output uses it by itself.
     type: dict
   poll_interval:

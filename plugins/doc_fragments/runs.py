@@ -31,8 +31,8 @@ options:
       - With O(runs) it is the deployment of every entry that names none of its own.
       - A run that this module creates is kept out of the reach of the workers of the deployment's work pool. Where
         another launcher wins the run all the same, the task follows it and says so.
-      - Give O(idempotency_key) as well wherever the play may be run again. Without it each execution makes a new run, as
-        C(prefect deployment run) does, and a play that was interrupted cannot find its run again.
+      - Give O(idempotency_key) as well wherever the play may be run again. Without it each execution makes a new run,
+        as C(prefect deployment run) does, and a play that was interrupted cannot find its run again.
     type: str
   parameters:
     description:

@@ -35,8 +35,8 @@ options:
     type: dict
   python: &python
     description:
-      - Full path of the Python interpreter that the engine runs with. It must be able to import Prefect, in a version that
-        fits the server.
+      - Full path of the Python interpreter that the engine runs with. It must be able to import Prefect, in a version
+        that fits the server.
       - When none of O(python), O(virtualenv) and O(condaenv) is given, it is the interpreter that Ansible uses on the
         host. At most one of them can be given, and an entry in O(runs) replaces the choice of the task.
       - C(~) and environment variables of the host are expanded. A relative path is refused.
@@ -61,7 +61,8 @@ options:
   output_limit: &output_limit
     description:
       - How many bytes of a run's output are kept on the host, V(16777216) (16 MiB) when left out.
-      - What comes later is read and dropped, and the output says so, so that a chatty flow neither stops nor fills the disk.
+      - What comes later is read and dropped, and the output says so, so that a chatty flow neither stops nor fills
+        the disk.
     type: int
   state_dir:
     description:
@@ -72,7 +73,8 @@ options:
     type: path
   runs:
     description:
-      - The flow runs that the task is about, each with options of its own, which take precedence over those of the task.
+      - The flow runs that the task is about, each with options of its own, which take precedence over those of the
+        task.
       - An entry names a run by C(flow_run_id), or has a new one created from C(deployment), or from the task's
         O(deployment).
       - The entries of RV(runs) in an earlier result are accepted as they are.
@@ -86,8 +88,8 @@ options:
         type: str
       deployment:
         description:
-          - The deployment that the run is created from, as C(flow/name) or by its UUID. The task's O(deployment) when left
-            out.
+          - The deployment that the run is created from, as C(flow/name) or by its UUID. The task's O(deployment) when
+            left out.
         type: str
       parameters:
         description:

@@ -97,7 +97,9 @@ def wrong_type(field: Field, value: t.Any) -> Problem:
         remedy += " YAML turns unquoted words and numbers into other types: put the value in quotes."
     if field.type == "list" and field.elements == "dict":
         remedy = "Give a list of mappings, each beginning with '- '."
-    return Problem("", f"is {described(value, field.secret)}, not {wanted}", remedy)
+    # A text in the place of a mapping may be anything, an environment with secrets for example.
+    confidential = field.secret or field.type == "dict"
+    return Problem("", f"is {described(value, confidential)}, not {wanted}", remedy)
 
 
 # Types

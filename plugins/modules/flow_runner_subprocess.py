@@ -15,11 +15,11 @@ version_added: 0.1.0
 author:
   - The flowops.prefect authors (@flowops)
 description:
-  - Starts the engine of Prefect flow runs in processes of the managed host, once for each run, watches them to their end,
-    shows their output in the play, and says how they ended and why.
+  - Starts the engine of Prefect flow runs in processes of the managed host, once for each run, watches them to their
+    end, shows their output in the play, and says how they ended and why.
   - The runs are given by their ids, or created from deployments. How the flow is stored is the deployment's affair.
-  - Each run has a small supervisor of its own, which outlives the play, the connection and the C(become) shell. The host
-    needs neither root nor systemd nor an agent.
+  - Each run has a small supervisor of its own, which outlives the play, the connection and the C(become) shell. The
+    host needs neither root nor systemd nor an agent.
 extends_documentation_fragment:
   - flowops.prefect.runs
   - flowops.prefect.lifecycle
@@ -40,30 +40,32 @@ attributes:
   idempotent:
     support: partial
     details:
-      - A task with ids, or with O(deployment) and O(idempotency_key), is idempotent. O(deployment) without a key makes a
-        new run at every execution, and O(rerun=always) launches again at every execution.
+      - A task with ids, or with O(deployment) and O(idempotency_key), is idempotent. O(deployment) without a key
+        makes a new run at every execution, and O(rerun=always) launches again at every execution.
   async:
     support: full
     details:
-      - The one call waits to the end, its output is shown by C(ansible.builtin.async_status). O(wait=false) is mostly the
-        better choice, since the runs go on by themselves.
+      - The one call waits to the end, its output is shown by C(ansible.builtin.async_status). O(wait=false) is mostly
+        the better choice, since the runs go on by themselves.
 requirements:
   - Python 3.9 or newer on the managed host, and nothing else.
   - Prefect 3 in the environment that the engine runs in (O(python), O(virtualenv), O(condaenv)).
   - Linux. macOS works with process groups only. Windows is refused.
 notes:
-  - B(Exactly once.) Who owns an attempt and whether its engine may start is recorded on the Prefect server, write-once,
-    and the engine itself has to win that record before the flow begins. Two plays for the same run, a killed controller
-    or a repeated task therefore never make the flow run twice. The other side adopts or follows the run and reports the same
-    end.
-  - B(A play that is killed loses nothing.) The same task finds its runs again by their ids or by O(idempotency_key), and waits
-    on. Without either it cannot.
-  - B(An exit code says nothing about the flow.) The engine exits with 0 for a failed flow. RV(runs[].state) comes from the
-    server, and RV(runs[].diagnosis) explains what went wrong with reason and remedy.
-  - B(AWX.) localhost in an AWX job is a container that ends with the job, and so would the runs. Therefore O(wait=false) is
-    refused there. Cancelling a job leaves the runs alone. Execute the task with O(state=cancelled) to stop them.
-  - B(Secrets) belong in O(secret_env), O(api_key) or O(api_auth_string), with values from a vault or from the environment. They
-    are masked in results, differences, output and messages. With C(no_log) nothing is shown live at all.
+  - B(Exactly once.) Who owns an attempt and whether its engine may start is recorded on the Prefect server,
+    write-once, and the engine itself has to win that record before the flow begins. Two plays for the same run, a
+    killed controller or a repeated task therefore never make the flow run twice. The other side adopts or follows the
+    run and reports the same end.
+  - B(A play that is killed loses nothing.) The same task finds its runs again by their ids or by O(idempotency_key),
+    and waits on. Without either it cannot.
+  - B(An exit code says nothing about the flow.) The engine exits with 0 for a failed flow. RV(runs[].state) comes
+    from the server, and RV(runs[].diagnosis) explains what went wrong with reason and remedy.
+  - B(AWX.) localhost in an AWX job is a container that ends with the job, and so would the runs. Therefore
+    O(wait=false) is refused there. Cancelling a job leaves the runs alone. Execute the task with O(state=cancelled)
+    to stop them.
+  - B(Secrets) belong in O(secret_env), O(api_key) or O(api_auth_string), with values from a vault or from the
+    environment. They are masked in results, differences, output and messages. With C(no_log) nothing is shown live at
+    all.
   - Durations are seconds, as whole or decimal numbers.
   - No option has a default that Ansible would see, since a default could not be told from a user's value. What applies
     when an option is left out is said in its description.
@@ -185,7 +187,9 @@ run:
   type: dict
   sample: {}
 runs:
-  description: The runs in the order of the task. The keys are the same for every kind of infrastructure, on success and on failure.
+  description:
+    - The runs in the order of the task. The keys are the same for every kind of infrastructure, on success and on
+      failure.
   returned: always
   type: list
   elements: dict
@@ -227,16 +231,16 @@ runs:
       sample: Finished in state Completed()
     phase:
       description:
-        - How the run stands, in one of the words V(absent), V(pending), V(queued), V(running), V(suspended), V(succeeded),
-          V(failed), V(cancelled), V(lost) and V(unknown).
+        - How the run stands, in one of the words V(absent), V(pending), V(queued), V(running), V(suspended),
+          V(succeeded), V(failed), V(cancelled), V(lost) and V(unknown).
         - V(unknown) means that it cannot be told, never that it is dead.
       returned: always
       type: str
       sample: succeeded
     action:
       description:
-        - What the task did. V(launched) it, V(adopted) a live one of this host, V(followed) one that somebody else launched,
-          V(cancelled) it, V(removed) what was left of it, or V(none) of these.
+        - What the task did. V(launched) it, V(adopted) a live one of this host, V(followed) one that somebody else
+          launched, V(cancelled) it, V(removed) what was left of it, or V(none) of these.
       returned: always
       type: str
       sample: launched
@@ -276,7 +280,8 @@ runs:
           type: str
           sample: ""
     exit_code:
-      description: Exit code of the engine. It does not say whether the flow succeeded. Null while it runs, or after a signal.
+      description:
+        - Exit code of the engine. It does not say whether the flow succeeded. Null while it runs, or after a signal.
       returned: always
       type: int
       sample: 0
@@ -432,7 +437,7 @@ import sys
 
 def main() -> None:
     """Refuse old Pythons in words that can be read, before anything is imported that they cannot."""
-    if sys.version_info < (3, 9):
+    if sys.version_info < (3, 9):  # noqa: UP036  # hosts may have what the collection does not support
         found = ".".join(str(part) for part in sys.version_info[:3])
         message = f"Python {found} is too old: flowops.prefect needs 3.9 or newer. Set ansible_python_interpreter."
         sys.stdout.write(json.dumps({"failed": True, "msg": message}))
