@@ -11,28 +11,16 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import prefect_server
 import pytest
-from ansible_play import PlayResult, RunningPlay, start_playbook
+from ansible_play import PlayResult, RunningPlay, RunPlaybook, StartPlaybook, start_playbook
 from prefect_rest import PrefectRest
 from prefect_server import PrefectServer
 
 SERVER = pytest.StashKey[PrefectServer]()
 SERVER_FOLDER = pytest.StashKey["tempfile.TemporaryDirectory[str]"]()
-
-
-class RunPlaybook(Protocol):
-    """The type of the fixture ``run_playbook``."""
-
-    def __call__(self, play: Any, *, timeout: float = 180, **options: Any) -> PlayResult: ...
-
-
-class StartPlaybook(Protocol):
-    """The type of the fixture ``start_playbook``."""
-
-    def __call__(self, play: Any, **options: Any) -> RunningPlay: ...
 
 
 def _is_worker(config: pytest.Config) -> bool:

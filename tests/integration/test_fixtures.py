@@ -16,7 +16,8 @@ def test_an_engine_started_by_hand_completes_a_run(server, rest, tmp_path):
     assert run["state_type"] == "SCHEDULED"
     assert run["parameters"] == {"name": "fixture"}
 
-    output, _ = start_engine(server.api_url, run["id"], tmp_path / "engine").communicate(timeout=90)
+    engine = start_engine(server.api_url, run["id"], tmp_path / "engine")
+    output = engine.communicate(timeout=90)[0]
 
     assert "Hello, fixture!" in output
     assert rest.state_type(run["id"]) == "COMPLETED"
