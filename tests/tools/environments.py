@@ -170,7 +170,15 @@ def _fill(environment: Environment, python: str, folder: Path) -> None:
         _run([folder / "bin" / "pip", "install", "--quiet", "--require-hashes", "-r", environment.lock])
         return
     _run([uv(), "venv", "--quiet", "--no-project", "--clear", "--python", python, folder])
-    install = [uv(), "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--compile-bytecode"]
+    install: list[str | Path] = [
+        uv(),
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--require-hashes",
+        "--compile-bytecode",
+    ]
     _run([*install, "--python", folder / "bin" / "python", "-r", environment.lock])
 
 

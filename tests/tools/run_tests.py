@@ -92,7 +92,7 @@ def check(name: str, command: Sequence[str | Path], cwd: Path, env: Mapping[str,
     done = execute(command, cwd, env)
     if done.returncode == 0:
         return Outcome(passed=1)
-    shown = shlex.join([Path(command[0]).name, *map(str, command[1:])])
+    shown = shlex.join([Path(command[0]).name, *(str(word) for word in command[1:])])
     return Outcome(failed=[name], output=f"$ {shown}\n{done.stdout}\n")
 
 
@@ -116,7 +116,12 @@ def lint(_words: Sequence[str]) -> Outcome:
         }
         # From the folder above ansible_collections: mypy would take a nearer one for a second root of module names.
         typed = [root / path for path in ("plugins", "tests", "extensions") if (root / path).is_dir()]
-        mypy = ["--config-file", root / "pyproject.toml", "--cache-dir", caches / "mypy" / root.parents[2].name]
+        mypy: list[str | Path] = [
+            "--config-file",
+            root / "pyproject.toml",
+            "--cache-dir",
+            caches / "mypy" / root.parents[2].name,
+        ]
         docs = ["--plugin-docs", "--validate-collection-refs=self"]
         # The checkout itself for reuse and yamllint: they ask git what is ignored.
         commands: list[tuple[str, list[str | Path], Path]] = [
@@ -147,7 +152,8 @@ def sanity(environment_name: str) -> Callable[[Sequence[str]], Outcome]:
         python = environments.find_python(environments.ENVIRONMENTS[environment_name].pythons)[1]
         version = python.rpartition(".")[0]
         env = {"HOME": str(sanity_home.prepare(environment)), "PATH": f"{environment / 'bin'}:{os.environ['PATH']}"}
-        command = [environment / "bin" / "ansible-test", "sanity", "--local", "--color", "no", "--python", version]
+        ansible_test = environment / "bin" / "ansible-test"
+        command = [str(ansible_test), "sanity", "--local", "--color", "no", "--python", version]
         with scratch() as root:
             done = execute(command, root, env)
         found = SANITY_FAILED.search(done.stdout)

@@ -60,7 +60,7 @@ def _stand_in(environment: Path, version: str, script: Path) -> None:
     """Put the stand-in and its wheel in the place of the real script."""
     if not next(script.parent.glob(f"pip-{version}-*.whl"), None):
         pip = environments.ensure("uv") / "bin" / "pip"
-        words = [pip, "download", "--quiet", "--no-deps", "--dest", script.parent, f"pip=={version}"]
+        words = [str(pip), "download", "--quiet", "--no-deps", "--dest", str(script.parent), f"pip=={version}"]
         done = subprocess.run(words, capture_output=True, text=True, check=False)
         if done.returncode:
             raise environments.EnvironmentFailed(f"pip {version} for {environment.name}: {done.stderr}")
