@@ -441,7 +441,7 @@ def main() -> None:
         found = ".".join(str(part) for part in sys.version_info[:3])
         message = f"Python {found} is too old: flowops.prefect needs 3.9 or newer. Set ansible_python_interpreter."
         sys.stdout.write(json.dumps({"failed": True, "msg": message}))
-        sys.exit(1)
+        return
 
     from ansible_collections.flowops.prefect.plugins.module_utils._runner_module import run_module
 
