@@ -11,6 +11,7 @@ import time
 import uuid
 
 import pytest
+from lossy_proxy import LossyProxy
 
 from ansible_collections.flowops.prefect.plugins.module_utils._errors import (
     ApiNotFound,
@@ -152,6 +153,26 @@ def test_states_infrastructure_and_logs(api, rest, run):
     assert [record.message for record in records] == ["m0", "m1", "m2"]
     rest_of_it = api.read_flow_run_logs(run.id, after=records[1].timestamp)
     assert [record.message for record in rest_of_it] == ["m1", "m2"]
+
+
+def test_lost_answers_are_asked_for_again_without_harm(api, rest):
+    made = rest.create_deployment("hello", work_pool_name=rest.create_work_pool(f"pool-{uuid.uuid4().hex[:8]}")["name"])
+    with LossyProxy(api._transport.url) as proxy:
+        lossy = connect(ApiSettings(url=proxy.api_url))
+        run, created = lossy.create_flow_run(lossy.read_deployment(made["id"]))
+        assert created
+        assert len(rest.flow_runs(made["id"])) == 1
+        key, token = AttemptKey(run.id, 1), str(uuid.uuid4())
+        assert Ledger(lossy).record(key, Owner("locus", token, "ctl", "hash", 60.0))
+        assert lossy.claim(run.id, token).ours
+        lossy.set_infrastructure_pid(run.id, "host:1")
+        assert Ledger(lossy).void(key, "cancelled")
+        assert Ledger(lossy).end(key, End("cancelled", "CANCELLED", "x"))
+        assert not Ledger(lossy).end(key, End("cancelled", "CANCELLED", "x"))
+        assert lossy.propose(run.id, "CANCELLED").state_type == "CANCELLED"
+        with pytest.raises(ApiUnreachable):
+            lossy.propose(run.id, "CANCELLING")
+    assert len(proxy.lost) >= 8
 
 
 def test_authentication_csrf_and_a_server_that_dies(new_server):

@@ -13,6 +13,7 @@ import subprocess
 import uuid
 
 import pytest
+from lossy_proxy import LossyProxy
 from prefect_server import free_port
 
 from ansible_collections.flowops.prefect.plugins.module_utils import _bootstrap
@@ -232,6 +233,19 @@ def test_a_full_concurrency_limit_is_not_now(attempt, rest, body):
     assert 0 < start.last["retry_after"] <= 60
     assert "flowops-1-gate" not in one.inputs()
     assert bodies(body) == 0
+
+
+def test_lost_answers_change_nothing(attempt, rest, body):
+    """Record, claim, pid and gate took effect unseen: each repeat has to recognise its own first copy."""
+    one = attempt()
+    with LossyProxy(rest.api_url, limit=4) as proxy:
+        start = one.start(PREFECT_API_URL=proxy.api_url)
+        assert start.wait() == 0, start.output
+        lost = [text.decode() for dummy_method, dummy_path, text in proxy.lost]
+    assert start.told == ["imported", "recorded", "claimed", "pid_recorded", "gate_passed"]
+    assert any("nonce" in text for text in lost)
+    assert any("PENDING" in text for text in lost)
+    assert bodies(body) == 1
 
 
 def test_an_api_that_is_down(attempt, body):

@@ -10,8 +10,11 @@ import contextlib
 import email.utils
 import http.server
 import json
+import shutil
 import socket
+import ssl
 import struct
+import subprocess
 import threading
 import time
 import typing as t
@@ -34,6 +37,9 @@ from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._tran
     pause_before,
     printable,
 )
+
+# The environment with the oldest Python has no ansible-core: a managed node gets these files with the module.
+pytest.importorskip("ansible.module_utils.urls")
 
 SECRET = "pnu_canary_7781"
 
@@ -69,7 +75,7 @@ CUT_SHORT = "cut short"
 
 
 @contextlib.contextmanager
-def hostile_server() -> t.Iterator[Hostile]:
+def hostile_server(context: ssl.SSLContext | None = None) -> t.Iterator[Hostile]:
     class Handler(http.server.BaseHTTPRequestHandler):
         def answer(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -97,6 +103,9 @@ def hostile_server() -> t.Iterator[Hostile]:
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     hostile = Hostile(server.server_address[1])
+    if context is not None:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        hostile.url = hostile.url.replace("http:", "https:")
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
@@ -342,6 +351,27 @@ def test_unusable_settings_name_the_field_and_hide_the_value(settings):
         Transport(ApiSettings(**settings))
     assert SECRET not in str(caught.value)
     assert SECRET not in repr(ApiSettings(**settings))
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="makes its certificate with openssl")
+def test_only_certificates_of_a_known_authority_are_trusted(tmp_path, no_waiting):
+    key, certificate = str(tmp_path / "key"), str(tmp_path / "certificate")
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=test"]
+    names = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate]
+    subprocess.run([*command, *names], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with hostile_server(context) as hostile:
+        hostile.script = [reply(200, {})]
+        with pytest.raises(ApiUnreachable, match=r"is not trusted.*api_ca_path") as caught:
+            get(hostile, key=SECRET)
+        assert caught.value.category == "certificate_refused"
+        assert no_waiting == []
+        assert hostile.seen == []
+        get(hostile, ca_path=certificate)
+        get(hostile, validate_certs=False)
+        get(hostile, ca_path=certificate, client_cert=certificate, client_key=key)
+        assert len(hostile.seen) == 3
 
 
 def test_unusable_tls_files(tmp_path):
