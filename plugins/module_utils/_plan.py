@@ -46,12 +46,14 @@ def plan_launch(
     inheritable: t.Sequence[str],
     owner: dict[str, t.Any],
     rerun: bool,
+    claims: bool,
 ) -> Launch:
     """Put one attempt together.
 
     :arg inheritable: tokens of voided attempts, whose claim this attempt may take over.
     :arg owner: the ledger's record of the attempt, without token and spec hash.
     :arg rerun: the run may be terminal when it is claimed.
+    :arg claims: the bootstrap writes the record and claims the run.
     """
     plain, secret = engine_api_environment(task.api)
     for name, value in [*request.env.items(), *request.secret_env.items()]:
@@ -72,7 +74,7 @@ def plan_launch(
             "flow_run_id": key.flow_run_id,
             "number": key.number,
             "token": token,
-            "claims": False,
+            "claims": claims,
             "record": {**owner, "token": token, "spec_hash": hashed},
             "inheritable": list(inheritable),
             "rerun": rerun,

@@ -89,7 +89,7 @@ class TaskRunner:
         self.check_mode = check_mode
         self.diff_mode = diff_mode
         self.api: PrefectApi = connect(_api_settings(task))
-        self.infrastructure: Infrastructure = make_infrastructure(runner_type, task)
+        self.infrastructure: Infrastructure = make_infrastructure(runner_type, task, look_only=check_mode)
         self.controller = f"{socket.gethostname()}:{os.getpid()}"
         self.previews: list[dict[str, t.Any]] = []
         self.reconciler = Reconciler(
@@ -176,6 +176,7 @@ class TaskRunner:
             inheritable=inheritable,
             owner=owner,
             rerun=key.number > 1,
+            claims=self.infrastructure.bootstrap_claims,
         )
 
     # --- check mode --------------------------------------------------------------------------------------------------

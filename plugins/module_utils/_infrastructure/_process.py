@@ -107,12 +107,12 @@ _WAIT_INTERVAL = 0.2
 _ATTEMPT_NAME = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})-([1-9][0-9]{0,8})")
 
 
-def process_infrastructure(task: Task) -> ProcessInfrastructure:
-    """Set up from a task's options."""
+def process_infrastructure(task: Task, look_only: bool) -> ProcessInfrastructure:
+    """Set up from a task's options; with ``look_only`` (check mode) not even the state directory is made."""
     state_dirs = {request.settings.get("state_dir") for request in task.requests} or {None}
     if len(state_dirs) > 1:
         raise SettingsError("state_dir: it differs between the runs of one task.", "Use one task for each state_dir.")
-    return ProcessInfrastructure(state_dirs.pop())
+    return ProcessInfrastructure(state_dirs.pop(), look_only=look_only)
 
 
 def canonical_id(flow_run_id: str) -> str:
@@ -130,6 +130,7 @@ class ProcessInfrastructure(Infrastructure):
 
     :arg state_dir: where their state is kept; ``None`` for the user's default.
     :arg inherited: the environment that engines get the harmless part of; by default the module's own.
+    :arg look_only: change nothing on the host.
     :arg bootstrap_source: the script that starts the engine, when it is not the collection's own.
     """
 
@@ -141,8 +142,10 @@ class ProcessInfrastructure(Infrastructure):
         state_dir: str | None = None,
         inherited: t.Mapping[str, str] | None = None,
         bootstrap_source: bytes | None = None,
+        look_only: bool = False,
     ) -> None:
         self._state_dir = state_dir
+        self._look_only = look_only
         self._inherited = dict(os.environ if inherited is None else inherited)
         self._bootstrap_source = bootstrap_source
         self._hostname = socket.gethostname()
@@ -154,7 +157,9 @@ class ProcessInfrastructure(Infrastructure):
     @property
     def locus(self) -> str:
         """Host, user and state directory. The latter by an id that it keeps: device numbers change with a reboot."""
-        state = self._state()
+        state = self._existing_state() if self._look_only else self._state()
+        if state is None:
+            return f"process/{self._hostname}/{os.geteuid()}/no state directory yet"
         place = f"{_machine_id()}\n{state.path}\n{state.identity()}"
         digest = hashlib.sha256(place.encode("utf-8", "surrogateescape")).hexdigest()[:16]
         return f"process/{self._hostname}/{os.geteuid()}/{digest}"
@@ -268,6 +273,8 @@ class ProcessInfrastructure(Infrastructure):
             environment.pop(name, None)
         environment.update(launch.environment)
         environment.update(launch.secret_environment)
+        for name in launch.unset_environment:
+            environment.pop(name, None)
         document = {
             **launch.bootstrap,
             "progress": os.path.join(_path(state_path, launch.key), PROGRESS_FILE),

@@ -14,11 +14,11 @@ from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._b
 from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._process import process_infrastructure
 from ansible_collections.flowops.prefect.plugins.module_utils._task import Task
 
-INFRASTRUCTURES: dict[str, t.Callable[[Task], Infrastructure]] = {
+INFRASTRUCTURES: dict[str, t.Callable[[Task, bool], Infrastructure]] = {
     "subprocess": process_infrastructure,
 }
 
 
-def make_infrastructure(runner_type: str, task: Task) -> Infrastructure:
-    """The infrastructure of a runner type, set up from the task's options."""
-    return INFRASTRUCTURES[runner_type](task)
+def make_infrastructure(runner_type: str, task: Task, look_only: bool) -> Infrastructure:
+    """The infrastructure of a runner type, set up from the task's options; ``look_only`` for check mode."""
+    return INFRASTRUCTURES[runner_type](task, look_only)
