@@ -186,13 +186,17 @@ def _count(report: Path) -> Outcome:
 def pytest(
     environment: Path, root: Path, paths: Sequence[str], words: Sequence[str], env: Mapping[str, str]
 ) -> Outcome:
-    """Run pytest and count its tests; an exit code without a failed test is a failure too."""
+    """Run pytest and count its tests; an exit code without a failed test is a failure too.
+
+    :arg words: what the user gave; with any, the output is wanted also when all is well.
+    """
     present = [path for path in paths if (root / path).exists()]
     if not present:
         return Outcome(skipped=[f"{' '.join(paths)}: there are no tests"])
     with tempfile.TemporaryDirectory(prefix="flowops-tests-") as temporary:
         report = Path(temporary) / "report.xml"
-        options = ["-p", "no:cacheprovider", f"--basetemp={temporary}/tmp", f"--junitxml={report}", "-q"]
+        parallel = [] if "-n" in words else ["-n", str(WORKERS), "--dist", "worksteal"]
+        options = [*parallel, "-p", "no:cacheprovider", f"--basetemp={temporary}/tmp", f"--junitxml={report}", "-q"]
         done = execute([environment / "bin" / "python", "-m", "pytest", *options, *words, *present], root, env)
         outcome = _count(report) if report.exists() else Outcome()
     if done.returncode not in (0, 5) and not outcome.failed:
@@ -207,7 +211,7 @@ def units(words: Sequence[str]) -> Outcome:
     environment = environments.ensure("dev")
     with scratch() as root:
         env = {"PYTHONPATH": str(_collections_of(root))}
-        return pytest(environment, root, ["tests/unit"], ["-n", str(WORKERS), *words], env)
+        return pytest(environment, root, ["tests/unit"], words, env)
 
 
 def units_host(words: Sequence[str]) -> Outcome:
@@ -254,8 +258,7 @@ def real_servers(*paths: str) -> Callable[[Sequence[str]], Outcome]:
                 "PYTHONPATH": str(_collections_of(root)),
                 processes.MARKER: run_id,
             }
-            parallel = [] if "-n" in words else ["-n", str(WORKERS), "--dist", "worksteal"]
-            outcome = pytest(dev, root, paths, [*parallel, *words], env)
+            outcome = pytest(dev, root, paths, words, env)
         outcome.add(_left_behind(run_id))
         return outcome
 
