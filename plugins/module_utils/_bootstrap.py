@@ -58,7 +58,7 @@ _ALREADY_MADE = "already made this"
 _NO_CREDENTIALS = (401, 403)
 
 
-class Stop(Exception):  # noqa: N818 - an outcome, not always an error
+class Stop(Exception):
     """The engine is not started."""
 
     def __init__(self, code: int, category: str, detail: str = "", retry_after: float | None = None) -> None:

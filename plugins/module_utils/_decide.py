@@ -199,10 +199,10 @@ def _launched(view: View, run: FlowRun) -> Decision:
     if run.terminal:
         return _terminal(view, run)
     if run.state_type == "CANCELLING":
-        return _cancelling(view, run)
+        return _cancelling(view)
     waiting = view.unrecorded
     if waiting is not None:
-        return _unrecorded(view, run, waiting)
+        return _unrecorded(run, waiting)
     entry = view.latest
     if entry is None:
         return _first_attempt(view, run)
@@ -226,7 +226,7 @@ def _terminal(view: View, run: FlowRun) -> Decision:
         return Decision(Step.END, phase, entry.number, reason="ended by itself")
     newest = view.unrecorded
     if newest is not None and newest.key.number > 1 and newest.key.number == view.want.target:
-        return _unrecorded(view, run, newest)
+        return _unrecorded(run, newest)
     highest = max(entry.number if entry else 0, max(view.seen, default=0))
     if view.want.target <= max(highest, 1):
         return Decision(Step.DONE, phase, highest)
@@ -246,7 +246,7 @@ def _next_attempt(view: View, phase: Phase) -> Decision:
     return Decision(Step.LAUNCH, Phase.PENDING, entry.number + 1)
 
 
-def _cancelling(view: View, run: FlowRun) -> Decision:
+def _cancelling(view: View) -> Decision:
     """Nobody but the owner ends a run that is being cancelled: stop what is ours, see it gone, then say Cancelled."""
     alive = view.live
     if alive is not None:
@@ -268,7 +268,7 @@ def _stop(view: View, alive: Observation, reason: str) -> Decision:
     return Decision(Step.STOP, Phase.RUNNING, number, reason=reason)
 
 
-def _unrecorded(view: View, run: FlowRun, seen: Observation) -> Decision:
+def _unrecorded(run: FlowRun, seen: Observation) -> Decision:
     """Infrastructure that has no ledger record: it waits for a slot, was never started, or ended before it could."""
     number = seen.key.number
     if seen.presence is Presence.PREPARED:
@@ -383,7 +383,7 @@ def _cancelled(view: View, run: FlowRun) -> Decision:
     entry = view.latest
     number = entry.number if entry is not None else 0
     if entry is None or entry.ended or (entry.voided and entry.void_kind != VOID_CANCELLED):
-        return _cancel_before_attempt(view, run, number + 1)
+        return _cancel_before_attempt(run, number + 1)
     if not (entry.started or entry.voided):
         return Decision(Step.VOID, Phase.PENDING, number, reason=VOID_CANCELLED)
     if entry.voided:
@@ -392,11 +392,11 @@ def _cancelled(view: View, run: FlowRun) -> Decision:
         return Decision(Step.PROPOSE, Phase.CANCELLED, number, report="CANCELLED", reason=VOID_CANCELLED)
     if run.state_type != "CANCELLING":
         return Decision(Step.PROPOSE, Phase.RUNNING, number, report="CANCELLING", reason=VOID_CANCELLED)
-    return _cancelling(view, run)
+    return _cancelling(view)
 
 
-def _cancel_before_attempt(view: View, run: FlowRun, number: int) -> Decision:
-    """No attempt of ours is open. A run that waits gets its next gate voided; one that runs elsewhere is asked to end."""
+def _cancel_before_attempt(run: FlowRun, number: int) -> Decision:
+    """No attempt of ours is open. A waiting run gets its next gate voided; one that runs elsewhere is asked to end."""
     if run.state_type == "CANCELLING":
         return Decision(Step.FOLLOW, Phase.RUNNING, number - 1, reason="being cancelled elsewhere")
     if run.state_type in ("RUNNING", "PENDING"):

@@ -47,6 +47,7 @@ def plan_launch(
     owner: dict[str, t.Any],
     rerun: bool,
     claims: bool,
+    concurrency: int | None,
 ) -> Launch:
     """Put one attempt together.
 
@@ -83,5 +84,5 @@ def plan_launch(
         start_timeout=task.start_timeout,
         run_timeout=task.run_timeout,
         stop_grace=task.stop_grace,
-        concurrency=task.concurrency,
+        concurrency=concurrency,
     )

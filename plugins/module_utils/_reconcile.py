@@ -29,7 +29,11 @@ from ansible_collections.flowops.prefect.plugins.module_utils._decide import (
     rerun_target,
 )
 from ansible_collections.flowops.prefect.plugins.module_utils._diagnosis import Diagnosis, diagnose
-from ansible_collections.flowops.prefect.plugins.module_utils._errors import ApiUnreachable, FlowopsError, InfrastructureError
+from ansible_collections.flowops.prefect.plugins.module_utils._errors import (
+    ApiUnreachable,
+    FlowopsError,
+    InfrastructureError,
+)
 from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._base import Infrastructure
 from ansible_collections.flowops.prefect.plugins.module_utils._launch import AttemptKey, Launch
 from ansible_collections.flowops.prefect.plugins.module_utils._ledger import End, Entry, Ledger, Owner, tokens_of_voided
@@ -315,7 +319,8 @@ class Reconciler:
         if decision.report in ("CANCELLED", "CANCELLING") and tracked.want.state != "launched":
             tracked.action = "cancelled"
 
-    def _remove(self, tracked: Tracked, decision: Decision) -> bool:
+    def _remove(self, tracked: Tracked, _decision: Decision) -> bool:
+        """Of every attempt, not only the newest."""
         for number in sorted(tracked.seen):
             if self.infrastructure.remove(AttemptKey(tracked.flow_run_id, number)):
                 tracked.action, tracked.changed = "removed", True

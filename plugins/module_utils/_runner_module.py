@@ -16,6 +16,7 @@ import time
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.flowops.prefect.plugins.module_utils._argspec import argument_spec
 from ansible_collections.flowops.prefect.plugins.module_utils._decide import Phase, Step
 from ansible_collections.flowops.prefect.plugins.module_utils._diagnosis import diagnose
@@ -52,7 +53,7 @@ def run_module(runner_type: str) -> None:
     redactor = Redactor(secret_values(module.params, runner_type))
     try:
         task = parse_task(module.params, runner_type)
-        runner = TaskRunner(task, runner_type, check_mode=module.check_mode, diff_mode=module._diff)
+        runner = TaskRunner(task, runner_type, check_mode=module.check_mode, diff_mode=module._diff)  # noqa: SLF001  # Ansible has no public name for it
         result = runner.run()
     except FlowopsError as error:
         result = {
@@ -66,6 +67,8 @@ def run_module(runner_type: str) -> None:
             "timed_out": False,
         }
     result = redactor.deep(result)
+    for warning in result.pop("task_warnings", ()):
+        module.warn(warning)
     result["invocation"] = invocation
     if result.pop("failed"):
         module.fail_json(**result)
@@ -119,13 +122,13 @@ class TaskRunner:
             timed_out = self._wait(runs, chunks)
         return self._answer(planned, chunks, timed_out)
 
-    # --- which runs --------------------------------------------------------------------------------------------------
+    # --- which runs ------------------------------------------------------------------------------------------
 
     def _resolve(self, request: RunRequest) -> _Planned:
         """The flow run of a request: the given one, or one made from the deployment."""
         if request.flow_run_id:
             return self._planned(request, request.flow_run_id, created=False, deployment="")
-        deployment = self.api.read_deployment(request.deployment)
+        deployment = self.api.read_deployment(request.deployment or "")
         name = f"{deployment.flow_name}/{deployment.name}"
         if self.task.state == "launched":
             self._preflight(request)
@@ -177,9 +180,16 @@ class TaskRunner:
             owner=owner,
             rerun=key.number > 1,
             claims=self.infrastructure.bootstrap_claims,
+            concurrency=self._concurrency(),
         )
 
-    # --- check mode --------------------------------------------------------------------------------------------------
+    def _concurrency(self) -> int | None:
+        """Engines need a processor each while they import Prefect: twice the processors is what measured best."""
+        if self.task.concurrency is not None or len(self.task.requests) == 1:
+            return self.task.concurrency
+        return 2 * (os.cpu_count() or 1)
+
+    # --- check mode ------------------------------------------------------------------------------------------
 
     def _prediction(self, planned: t.Sequence[_Planned]) -> dict[str, t.Any]:
         """What a real execution would do first to each run; nothing is changed."""
@@ -211,7 +221,7 @@ class TaskRunner:
             preview["parameters"] = one.request.parameters
         self.previews.append(preview)
 
-    # --- waiting and output --------------------------------------------------------------------------------------------
+    # --- waiting and output ----------------------------------------------------------------------------------
 
     def _wait(self, runs: t.Sequence[Tracked], chunks: dict[str, LogChunk]) -> bool:
         """Watch until everything is settled, the caller's patience is over, or a streaming caller has news.
@@ -270,7 +280,7 @@ class TaskRunner:
             return LogChunk([], cursor)
         return LogChunk(chunk.lines, f"{seen.key.number}:{chunk.cursor}", chunk.truncated)
 
-    # --- the answer ----------------------------------------------------------------------------------------------------
+    # --- the answer ------------------------------------------------------------------------------------------
 
     def _answer(
         self, planned: t.Sequence[_Planned], chunks: dict[str, LogChunk], timed_out: bool, verdict: bool = True
@@ -288,6 +298,7 @@ class TaskRunner:
         errors = [outcome.tracked.error for outcome in outcomes if outcome.tracked.error is not None]
         if errors:
             result["category"] = errors[0].category
+        result["task_warnings"] = [*self.task.warnings, *self.api.warnings]
         if self.diff_mode and self.previews:
             after = json.dumps(self.previews, indent=2, sort_keys=True) + "\n"
             result["diff"] = {"before": "", "after": after, "after_header": "would be launched"}

@@ -19,6 +19,7 @@ import typing as t
 from ansible import constants
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
+
 from ansible_collections.flowops.prefect.plugins.module_utils._fields import (
     accept_results,
     environment_fallbacks,
@@ -46,7 +47,7 @@ _SOURCES = ("flow_run_id", "flow_run_ids", "deployment", "runs", "parameters", "
 _FIRST_CALL_ONLY = (*_SOURCES, "idempotency_key", "per_host", "rerun", "log_cursor")
 
 
-class RunnerAction(ActionBase):  # type: ignore[misc]  # ansible-core is untyped
+class RunnerAction(ActionBase):
     """Base of the action plugins; a subclass names its ``runner_type``."""
 
     runner_type: t.ClassVar[str]
@@ -73,12 +74,14 @@ class RunnerAction(ActionBase):  # type: ignore[misc]  # ansible-core is untyped
     # --- arguments ---------------------------------------------------------------------------------------------------
 
     def _problems(self, args: dict[str, t.Any]) -> list[str]:
-        problems = validate_on_controller(args, self.runner_type)
-        creates = args.get("deployment") or any(
-            isinstance(entry, dict) and entry.get("deployment") for entry in args.get("runs") or ()
-        )
+        """What is wrong with the arguments themselves, and only then with where they are used."""
+        return validate_on_controller(args, self.runner_type) or self._misplacements(args)
+
+    def _misplacements(self, args: dict[str, t.Any]) -> list[str]:
+        """What is wrong with this task in this play."""
+        problems = []
         once = self._task.run_once or self._task.delegate_to or args.get("per_host")
-        if creates and not once and len(self._vars.get("ansible_play_hosts_all") or ()) > 1:
+        if _creates_runs(args) and not once and len(self._vars.get("ansible_play_hosts_all") or ()) > 1:
             problems.append(
                 "deployment: the play has several hosts and each of them would make a flow run. "
                 "Say run_once: true or delegate_to for one run, or per_host: true for one on each host."
@@ -116,7 +119,7 @@ class RunnerAction(ActionBase):  # type: ignore[misc]  # ansible-core is untyped
     def _watches(self, args: dict[str, t.Any]) -> bool:
         """A caller that polls by itself (log_cursor), does not wait or cancels gets one plain execution."""
         waits = args.get("wait") is None or _true(args["wait"])
-        return waits and args.get("state", "launched") == "launched" and args.get("log_cursor") is None
+        return waits and (args.get("state") or "launched") == "launched" and args.get("log_cursor") is None
 
     # --- executing ---------------------------------------------------------------------------------------------------
 
@@ -148,7 +151,9 @@ class RunnerAction(ActionBase):  # type: ignore[misc]  # ansible-core is untyped
         entries = args.get("runs")
         if not entries:
             return {**rest, "flow_run_ids": first["flow_run_ids"]}
-        names = {name for field in per_run_fields_of(self.runner_type) for name in field.names}.difference(_FIRST_CALL_ONLY)
+        names = {name for field in per_run_fields_of(self.runner_type) for name in field.names}.difference(
+            _FIRST_CALL_ONLY
+        )
         settings = [{name: value for name, value in entry.items() if name in names} for entry in entries]
         ids = first["flow_run_ids"]
         return {**rest, "runs": [{**own, "flow_run_id": run_id} for own, run_id in zip(settings, ids)]}
@@ -250,6 +255,13 @@ def _merged(first: dict[str, t.Any], last: dict[str, t.Any], live: LiveOutput) -
     if "diff" in first:
         last["diff"] = first["diff"]
     return last
+
+
+def _creates_runs(args: dict[str, t.Any]) -> bool:
+    """Arguments that nobody has validated yet, where pydantic is missing, may be anything."""
+    runs = args.get("runs")
+    entries = runs if isinstance(runs, list) else []
+    return bool(args.get("deployment")) or any(isinstance(one, dict) and one.get("deployment") for one in entries)
 
 
 def _true(value: t.Any) -> bool:

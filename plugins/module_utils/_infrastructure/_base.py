@@ -62,7 +62,7 @@ class Infrastructure(abc.ABC):
 
     @abc.abstractmethod
     def stop(self, key: AttemptKey, grace: float) -> None:
-        """Ask everything of the attempt to end, kill after ``grace`` seconds, return when it is gone or was proven absent.
+        """Ask everything of the attempt to end, kill after ``grace`` seconds, return when it is proven gone.
 
         :raises InfrastructureError: something is still there.
         """

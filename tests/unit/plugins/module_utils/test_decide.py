@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+
 from ansible_collections.flowops.prefect.plugins.module_utils._decide import (
     VOID_CANCELLED,
     VOID_FAILED,
@@ -248,7 +249,9 @@ class TestRule9InfrastructureGone:
         assert (decision.step, decision.attempt) == (Step.LAUNCH, 2)
 
     def test_a_live_engine_under_a_scheduled_state_waits_for_its_own_retry(self) -> None:
-        assert next_step(run("SCHEDULED", "AwaitingRetry"), entry(gate=go()), here=seen(Presence.LIVE)).step is Step.WAIT
+        assert (
+            next_step(run("SCHEDULED", "AwaitingRetry"), entry(gate=go()), here=seen(Presence.LIVE)).step is Step.WAIT
+        )
 
 
 class TestRule10StartedElsewhere:
