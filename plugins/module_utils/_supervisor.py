@@ -239,7 +239,7 @@ _FALLOC_KEEP_SIZE = 1
 _FALLOC_PUNCH_HOLE = 2
 
 
-class StopRequested(Exception):  # noqa: N818 - no error
+class StopRequested(Exception):
     """We were told to stop while nothing ran yet."""
 
 

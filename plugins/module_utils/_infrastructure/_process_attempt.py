@@ -110,7 +110,7 @@ class AttemptDirectory:
         """Give the descriptor, and the lock if it is held through it, back."""
         os.close(self.descriptor)
 
-    def __enter__(self) -> AttemptDirectory:  # noqa: PYI034 - Self came with Python 3.11
+    def __enter__(self) -> AttemptDirectory:
         return self
 
     def __exit__(self, *_: object) -> None:

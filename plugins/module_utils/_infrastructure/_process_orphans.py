@@ -19,40 +19,64 @@ from ansible_collections.flowops.prefect.plugins.module_utils._supervisor import
     TOKEN_VARIABLE,
     all_processes,
     descendants,
+    is_alive,
     process_status,
     signal_process,
 )
 
-# A process that forks and ends while /proc is read can be missed by one look; not by several in a row.
-_EMPTY_LOOKS = 3
+# A process that forks and ends over and over is missed by a simple walk through /proc: whatever vanishes under our
+# hands may have left a child, so only a walk during which nothing vanished proves anything. Busy hosts need a limit.
+_PASSES = 50
+# An environment that reads empty may belong to a process that is just executing something; or it is empty.
+_EMPTY_READS = 3
 _KILL_PATIENCE = 30.0
 
 
 def tokens_alive(tokens: t.Collection[str]) -> set[str]:
     """Which attempts have processes of this user; one walk through ``/proc`` for all."""
-    return {token for token, pids in _by_token(tokens).items() if pids}
+    alive: set[str] = set()
+    _walk(tokens, lambda token, _pid, _start: alive.add(token))
+    return alive
 
 
-def _by_token(tokens: t.Collection[str]) -> dict[str, set[int]]:
-    found: dict[str, set[int]] = {token: set() for token in tokens}
+def _walk(tokens: t.Collection[str], visit: t.Callable[[str, int, str], None]) -> None:
+    """Call ``visit(token, pid, start time)`` for every process with one of the tokens, at once when it is found."""
     if not tokens or sys.platform == "darwin":
-        return found
+        return
     marks = {f"{TOKEN_VARIABLE}={token}".encode(): token for token in tokens}
-    for name in os.listdir("/proc"):
-        if name.isdigit() and int(name) != os.getpid():
-            for variable in marks.keys() & _environment_of(name):
-                found[marks[variable]].add(int(name))
-    return found
+    reads: dict[int, int] = {os.getpid(): _EMPTY_READS}
+    for _ in range(_PASSES):
+        fresh = sorted((pid for pid in _pids() if reads.get(pid, 0) < _EMPTY_READS), reverse=True)
+        certain = True
+        for pid in fresh:  # the youngest first: the likeliest to vanish
+            status = process_status(pid)
+            variables = _environment_of(pid) if status is not None else None
+            if status is not None and variables:
+                reads[pid] = _EMPTY_READS
+                for variable in marks.keys() & variables:
+                    visit(marks[variable], pid, status[2])
+                continue
+            certain = False
+            reads[pid] = reads.get(pid, 0) + 1
+        if certain:
+            return
 
 
-def _environment_of(name: str) -> set[bytes]:
+def _pids() -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def _environment_of(pid: int) -> set[bytes] | None:
+    """Variables of a process, ``None`` if it is gone; those of other users only prove that it is not ours."""
     try:
-        if os.stat(f"/proc/{name}").st_uid != os.geteuid():
-            return set()
-        with open(f"/proc/{name}/environ", "rb") as file:
-            return set(file.read().split(b"\0"))
+        if os.stat(f"/proc/{pid}").st_uid != os.geteuid():
+            return {b"somebody else's"}
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            return set(file.read().split(b"\0")) - {b""}
+    except PermissionError:
+        return {b"not readable"}
     except OSError:
-        return set()
+        return None
 
 
 def stop_orphans(token: str, engine: dict[str, t.Any] | None, grace: float) -> None:
@@ -64,34 +88,45 @@ def stop_orphans(token: str, engine: dict[str, t.Any] | None, grace: float) -> N
     if sys.platform == "darwin":
         _stop_group(engine, grace)
         return
-    start = time.monotonic()
-    number: int = signal.SIGTERM
-    empty = 0
-    while empty < _EMPTY_LOOKS:
-        targets = _targets(token, engine)
-        for pid, started in targets.items():
-            signal_process(pid, started, number)
-            if number == signal.SIGTERM:
-                signal_process(pid, started, signal.SIGCONT)  # a stopped process does not see SIGTERM
-        empty = 0 if targets else empty + 1
-        waited = time.monotonic() - start
-        if waited > grace + _KILL_PATIENCE:
+    begun = time.monotonic()
+    _signal_family(token, engine, signal.SIGTERM)
+    _signal_family(token, engine, signal.SIGCONT)  # a stopped process does not see SIGTERM
+    while time.monotonic() < begun + grace:
+        if not _signal_family(token, engine, 0):
+            return
+        time.sleep(0.05)
+    before: set[int] = set()
+    while left := _signal_family(token, engine, signal.SIGKILL):
+        if left == before:
+            time.sleep(0.05)  # they are dying, or cannot; what forks in the meantime gets no pause
+        before = left
+        if time.monotonic() > begun + grace + _KILL_PATIENCE:
             raise InfrastructureError(
-                f"processes {sorted(targets)} of the attempt do not end although they were killed.",
+                f"processes {sorted(left)} of the attempt do not end although they were killed.",
                 "See what they wait for (state D in ps: an unreachable file system?).",
             )
-        number = signal.SIGKILL if waited >= grace else 0
-        time.sleep(0.01 if number or not targets else min(0.1, grace - waited))
 
 
-def _targets(token: str, engine: dict[str, t.Any] | None) -> dict[int, str]:
-    """Pid → start time of all that must end."""
-    roots = _by_token([token])[token]
+def _signal_family(token: str, engine: dict[str, t.Any] | None, number: int) -> set[int]:
+    """Signal what carries the token when it is found, not later: it may fork and end faster than we look around.
+
+    :returns: the pids of all that lived.
+    """
+    roots: set[int] = set()
+
+    def visit(_token: str, pid: int, start: str) -> None:
+        roots.add(pid)
+        signal_process(pid, start, number)
+
+    _walk([token], visit)
     processes = all_processes()
-    if engine is not None and engine["pid"] in processes and processes[engine["pid"]][2] == engine["start"]:
+    if engine is not None and is_alive(engine):
         roots.add(engine["pid"])
-    family = roots | descendants(roots, processes)
-    return {pid: processes[pid][2] for pid in family if pid in processes and processes[pid][0] not in "ZX"}
+    family = {pid for pid in roots | descendants(roots, processes) if pid in processes}
+    living = {pid for pid in family if processes[pid][0] not in "ZX"}
+    for pid in living:
+        signal_process(pid, processes[pid][2], number)
+    return living | roots
 
 
 def _stop_group(engine: dict[str, t.Any] | None, grace: float) -> None:
