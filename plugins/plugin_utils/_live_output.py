@@ -49,18 +49,25 @@ class LiveOutput:
     def _new_lines(self, runs: t.Sequence[dict[str, t.Any]]) -> list[str]:
         news: list[str] = []
         for run in runs:
-            name = run.get("name") or run["flow_run_id"]
-            if self._phases.get(run["flow_run_id"]) != run["phase"] and self._wanted is not False:
-                where = f"  {run['url']}" if run["flow_run_id"] not in self._phases else ""
-                news.append(f"[{name}] {run['phase']}{where}")
-            self._phases[run["flow_run_id"]] = run["phase"]
+            run_id, name = run["flow_run_id"], run.get("name") or run["flow_run_id"]
             lines = run["log"]["lines"]
-            news.extend(f"[{name}] {line}" for line in lines)
-            kept = self._kept.setdefault(run["flow_run_id"], collections.deque(maxlen=self._keep))
-            kept.extend(lines)
+            turn = self._turn(run)
+            begins = [turn] if turn and run["phase"] in OPEN_PHASES else []
+            ends = [turn] if turn and not begins else []
+            news.extend(f"[{name}] {line}" for line in [*begins, *lines, *ends])
+            self._kept.setdefault(run_id, collections.deque(maxlen=self._keep)).extend(lines)
             if run["debug"]["cursor"]:
-                self.cursors[run["flow_run_id"]] = run["debug"]["cursor"]
+                self.cursors[run_id] = run["debug"]["cursor"]
         return news
+
+    def _turn(self, run: dict[str, t.Any]) -> str:
+        """The run's new phase, with the link where it is first heard of and the reason where it went wrong."""
+        before, now = self._phases.get(run["flow_run_id"]), run["phase"]
+        self._phases[run["flow_run_id"]] = now
+        if before == now:
+            return ""
+        reason = f": {run['diagnosis']['reason']}" if run["diagnosis"] else ""
+        return now + (f"  {run['url']}" if before is None else "") + reason
 
     def _new_progress(self, runs: t.Sequence[dict[str, t.Any]]) -> list[str]:
         if self._wanted is False:
