@@ -156,6 +156,12 @@ _REFUSALS: dict[str, tuple[str, str, bool]] = {
         "Check api_key or api_auth_string, and PREFECT_API_KEY or PREFECT_API_AUTH_STRING in env.",
         False,
     ),
+    "api_error": (
+        "the Prefect API answered the engine with an error",
+        "Look at the server's log; then run it again (rerun: failed).",
+        True,
+    ),
+    "not_found": ("the server does not know this flow run any more", "Make a new flow run.", False),
     "claimed_elsewhere": ("another launcher has claimed this run", "Nothing to do: follow that launcher.", False),
     "foreign": ("another launcher owns this attempt", "Nothing to do: follow that launcher.", False),
     "cancelled": ("the run was cancelled before its engine started", "", False),
