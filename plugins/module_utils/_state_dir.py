@@ -199,13 +199,12 @@ class StateDirectory:
         """Raise what :meth:`open` would, changing nothing."""
         wanted = real_path(path)
         existing, missing = _trusted_part(wanted)
+        directory = None if missing else cls.open(path, create=False)
+        if directory is not None:
+            directory.close()
         with explained(wanted):
             if not os.access(existing, os.W_OK | os.X_OK):
                 raise PermissionError(errno.EACCES, "")
-        if not missing:
-            directory = cls.open(path, create=False)
-            if directory is not None:
-                directory.close()
 
     def folder(self, name: str) -> int:
         """A descriptor of one of :attr:`FOLDERS`, created where it is missing."""
@@ -339,6 +338,8 @@ def _make(path: str) -> None:
 def _trusted_part(path: str) -> tuple[str, list[str]]:
     """Split a path into what exists, which is checked, and the names that are missing below it."""
     with explained(path):
+        with contextlib.suppress(FileNotFoundError):
+            os.lstat(path)
         existing = path
         missing: list[str] = []
         while not os.path.lexists(existing):

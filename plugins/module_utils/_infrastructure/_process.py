@@ -152,6 +152,12 @@ class ProcessInfrastructure(Infrastructure):
         self._opened: StateDirectory | None = None
         self._seen: dict[AttemptKey, t.Any] = {}
 
+    def close(self) -> None:
+        """Give the descriptors of the state directory back; the next use opens it again."""
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = None
+
     # --- looking -------------------------------------------------------------------------------------------------
 
     @property
