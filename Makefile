@@ -13,6 +13,9 @@ ARGS ?=
 # A file below tests/integration, without "test_" and ".py".
 TARGET ?=
 
+# Runs a program on the Python that has the development tools.
+in_dev = "$$($(PYTHON) $(TOOLS)/environments.py dev)/bin/python" $(1)
+
 .DEFAULT_GOAL := help
 .PHONY: help quickstart test test-unit test-integration test-sanity lint bench soak docs lock clean
 
@@ -37,10 +40,10 @@ test-sanity: ## Run ansible-test sanity on the oldest, the default and the newes
 lint: ## Run the linters and type checks
 	@$(PYTHON) $(TOOLS)/run_tests.py lint
 
-bench: ## Run the benchmarks
-	@$(PYTHON) $(TOOLS)/run_tests.py bench -- -s $(ARGS)
+bench: ## Measure the collection against hand-written equivalents (ARGS='--rounds 1 --only …')
+	@$(call in_dev,tests/bench/bench.py) $(ARGS)
 
-soak: ## Run the long tests with faults
+soak: ## Run the long tests in tests/soak
 	@$(PYTHON) $(TOOLS)/run_tests.py soak -- -s $(ARGS)
 
 docs: ## Build the documentation of the collection's plugins into .build/docs

@@ -21,11 +21,11 @@ import tempfile
 import time
 import traceback
 import uuid
-import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from xml.etree import ElementTree
 
 import environments
 import processes
@@ -139,7 +139,7 @@ def lint(_words: Sequence[str]) -> Outcome:
     return outcome
 
 
-SANITY_STARTED = re.compile(r'^Running sanity test "(.+)"$', re.MULTILINE)
+SANITY_STARTED = re.compile(r'^Running sanity test "(.+)"', re.MULTILINE)
 SANITY_FAILED = re.compile(r"^FATAL: The \d+ sanity test\(s\) listed below .*\n((?:.+\n?)+)", re.MULTILINE)
 SANITY_SKIPPED = re.compile(r"^WARNING: (Skipping sanity test .+|Skipping .*sanity .+)$", re.MULTILINE)
 
@@ -275,16 +275,21 @@ PARTS = {
         Part("units", units),
         Part("units-host", units_host),
         Part("integration", real_servers(INTEGRATION), alone=True),
-        Part("bench", real_servers("tests/bench"), alone=True, usual=False),
         Part("soak", real_servers("tests/soak"), alone=True, usual=False),
     )
 }
 GROUPS = {"sanity": [name for name in PARTS if name.startswith("sanity-")], "unit": ["units", "units-host"]}
 
 
+def announce(text: str) -> None:
+    """Print lines as one piece: parts that run at the same time print too."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
 def run_part(part: Part, words: Sequence[str]) -> Outcome:
     """Run a part and print how it went; whatever goes wrong in it is a failure, and the others go on."""
-    print(f"--- {part.name} …", flush=True)
+    announce(f"--- {part.name} …")
     started = time.monotonic()
     try:
         outcome = part.run(words)
@@ -295,7 +300,7 @@ def run_part(part: Part, words: Sequence[str]) -> Outcome:
     verdict = "FAILED" if outcome.failed else "passed" if outcome.passed else "skipped"
     counts = f"{outcome.passed} passed, {len(outcome.failed)} failed, {len(outcome.skipped)} skipped"
     head = f"--- {part.name} {verdict} in {time.monotonic() - started:.0f} s ({counts})"
-    print("\n".join(filter(None, [head, outcome.output.rstrip()])), flush=True)
+    announce("\n".join(filter(None, [head, outcome.output.rstrip()])))
     return outcome
 
 
