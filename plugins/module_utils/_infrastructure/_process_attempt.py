@@ -330,8 +330,8 @@ def _evidence(found: Look, presence: Presence, lost: str) -> dict[str, t.Any]:
 
 def _supervisor_word(found: Look, presence: Presence) -> str:
     """``alive``, ``lost`` (killed while it was needed), ``done`` or nothing where there was none."""
-    if found.locked:
-        return "alive" if found.supervisor else ""
     if found.ended == "finished":
         return "done"
+    if found.locked:
+        return "alive" if found.supervisor else ""
     return "" if presence is Presence.PREPARED else "lost"
