@@ -298,7 +298,8 @@ def test_a_reader_needs_no_attempt(attempts):
 def small_disk(tmp_path):
     folder = tmp_path / "disk"
     folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m,mode=0700", "none", folder], capture_output=True)
+    command = ["mount", "-t", "tmpfs", "-o", "size=2m,mode=0700", "none", folder]
+    mounted = subprocess.run(command, capture_output=True, check=False)
     if mounted.returncode:
         pytest.skip(f"NOT TESTED: a full disk needs the right to mount a tmpfs: {mounted.stderr.decode()}")
     made = Attempts(str(folder))
@@ -448,7 +449,7 @@ def test_a_launcher_that_is_killed_before_it_sent_the_orders_starts_nothing(atte
     try:
         done = subprocess.run(
             [sys.executable, "-I", "-S", script, str(folder)], input=b'{"argv": ["/bin/tr', pass_fds=(folder,),
-            capture_output=True, timeout=30,
+            capture_output=True, timeout=30, check=False,
         )  # fmt: skip
     finally:
         os.close(folder)
