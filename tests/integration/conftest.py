@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import prefect_server
+import processes
 import pytest
 from ansible_play import PlayResult, RunningPlay, RunPlaybook, StartPlaybook, start_playbook
 from prefect_rest import PrefectRest
 from prefect_server import PrefectServer
+from scenarios import mentioning, wait_until
 
 SERVER = pytest.StashKey[PrefectServer]()
 SERVER_FOLDER = pytest.StashKey["tempfile.TemporaryDirectory[str]"]()
@@ -90,6 +92,22 @@ def new_server(tmp_path: Path) -> Iterator[Callable[..., PrefectServer]]:
 def engine_python() -> Path:
     """The interpreter that has Prefect; its environment is ``engine_python.parent.parent``."""
     return prefect_server.engine_python()
+
+
+@pytest.fixture
+def nothing_left(tmp_path: Path) -> Iterator[None]:
+    """Fails a test of which a process lives on: plays, modules, supervisors and engines all name its folder.
+
+    For ``usefixtures``, so that it looks after all other fixtures have ended what is theirs to end.
+    """
+    yield
+    try:
+        wait_until(lambda: not mentioning(str(tmp_path)), "the end of every process of the test", 15)
+    finally:
+        left = mentioning(str(tmp_path))
+        for process in left:
+            processes.kill_tree(process.pid)
+        print(f"processes left behind: {[process.command for process in left]}")
 
 
 @pytest.fixture(name="start_playbook")
