@@ -40,8 +40,8 @@ test-sanity: ## Run ansible-test sanity on the oldest, the default and the newes
 lint: ## Run the linters and type checks
 	@$(PYTHON) $(TOOLS)/run_tests.py lint
 
-bench: ## Measure the collection against hand-written equivalents (ARGS='--rounds 1 --only …')
-	@$(call in_dev,tests/bench/bench.py) $(ARGS)
+bench: ## Measure the collection against hand-written equivalents (ROUNDS=5 ONLY='gate live')
+	@$(call in_dev,tests/bench/bench.py) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
 soak: ## Run the long tests in tests/soak
 	@$(PYTHON) $(TOOLS)/run_tests.py soak -- -s $(ARGS)

@@ -112,7 +112,7 @@ def lint(_words: Sequence[str]) -> Outcome:
             "ANSIBLE_COLLECTIONS_PATH": str(_collections_of(root)),
             "ANSIBLE_HOME": str(caches / "ansible"),
             "RUFF_CACHE_DIR": str(caches / "ruff"),
-            "MYPYPATH": f"{_collections_of(root)}:{root / 'tests/tools'}:{root / 'tests/fixtures'}",
+            "MYPYPATH": f"{_collections_of(root)}:{root / 'tests/tools'}:{root / 'tests/fixtures'}:{root / 'tests/bench'}",
         }
         # From the folder above ansible_collections: mypy would take a nearer one for a second root of module names.
         typed = [root / path for path in ("plugins", "tests", "extensions") if (root / path).is_dir()]

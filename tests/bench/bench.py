@@ -1,0 +1,177 @@
+# Copyright (c) 2026, The flowops.prefect authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Measures the collection against hand-written equivalents and stock tools, and writes docs/performance.md.
+
+Everything is a ratio of two things measured in turns on the same machine: absolute times say more about the machine.
+``--only`` measures a part and writes nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "fixtures"))
+
+import ansible_play
+import environments
+import prefect_server
+from measurements import CONCURRENCY, GATE_FACTOR, MEASUREMENTS, TASKS
+from measuring import Bench, Row
+from prefect_rest import PrefectRest
+from scratch import scratch
+
+ROOT = environments.CHECKOUT
+
+HEAD = ["work", "against", "work needs", "the other needs", "measured", "wanted", ""]
+# What people wrote below this line is kept.
+NOTES = "## Notes"
+
+DOCUMENT = """\
+# Performance
+
+Written by `make bench`, which measures all of it; the notes at the end are by hand. The figures are medians, with the
+smallest and the largest in brackets. The compared things are measured in turns, the ratio is the median of the ratios
+of the rounds.
+
+{table}
+
+## The machine
+
+{machine}
+
+## What is measured
+
+- **Trivial runs**: the sample flow `hello`, twenty scheduled runs, a server with SQLite on the same machine. A task's
+  time is that of the whole `ansible-playbook`, from its start to its end. The launcher (`tests/bench/launcher.py`)
+  claims each run over REST, starts `python -m prefect.engine` and waits, {concurrency} at once, as many as the task
+  has by default. The worker is online before the first run is created; its time is that from then until all runs are
+  completed.
+- **Task repeated**: a play of {tasks} such tasks less a play without tasks, divided by {tasks}. The trivial module
+  (`tests/bench/library/trivial.py`) is an `AnsibleModule` that ends at once.
+- **Live view**: CPU time of `ansible-playbook` and all that it starts on the host. All plays run at the same time.
+- **Gate**: `plugins/module_utils/_bootstrap.py` against the engine alone. Where only the gate is measured, the run is
+  claimed before the clock starts. Record and claim are what every launcher has to do in some way.
+- **Supervisor**: VmRSS, and user and system time, of the process beside each run while a flow sleeps.
+
+CPU time is that of the process and of all its children that ended (`wait4`). Floor and subject use the same
+interpreters; the bytecode of Prefect, Ansible and the collection is compiled before. Repeat it with
+
+    make bench                       # everything; writes this file
+    make bench ROUNDS=5              # more rounds
+    make bench ONLY='gate repeated'  # a part: {parts}
+
+{notes}"""
+
+
+def table(rows: Sequence[Row]) -> str:
+    """The rows as Markdown that can be read in a terminal too."""
+    lines = [HEAD, *(row.cells for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(HEAD))]
+    lines.insert(1, ["-" * width for width in widths])
+    return "\n".join("| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths)) + " |" for line in lines)
+
+
+def _first_line(command: Sequence[str | Path]) -> str:
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()[0]
+
+
+def _processor() -> str:
+    """The name of the processor, if the system tells."""
+    names = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    return names[0].partition(":")[2].strip() if names else platform.machine()
+
+
+def machine(rest: PrefectRest, options: argparse.Namespace, loads: Sequence[float]) -> str:
+    """What the figures were measured on, and how busy it was with other things."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    core = ansible_play.ansible_playbook()
+    facts = {
+        "processor": f"{os.cpu_count()} cores, {_processor()}",
+        "memory": f"{memory:.0f} GB",
+        "system": f"{platform.system()} {platform.release()}",
+        "controller and host": f"{_first_line([core, '--version'])}, {_first_line([core.with_name('python'), '-V'])}",
+        "engine and server": f"Prefect {rest.get('/admin/version')}, "
+        f"{_first_line([prefect_server.engine_python(), '-V'])}",
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        "rounds": f"{options.rounds} (finished runs {options.rounds + 2}, gate {options.rounds * GATE_FACTOR})",
+        "load": f"average of the last minute, after each measurement: {', '.join(f'{load:.1f}' for load in loads)}; "
+        f"{options.load_before:.1f} before the first",
+    }
+    return "\n".join(f"- {name}: {fact}" for name, fact in facts.items())
+
+
+def measure(options: argparse.Namespace, names: Sequence[str]) -> tuple[list[Row], str]:
+    """Take the measurements; returns the rows and the machine's description."""
+    rows: list[Row] = []
+    loads = []
+    with tempfile.TemporaryDirectory(prefix="flowops-bench-") as temporary:
+        with prefect_server.PrefectServer(Path(temporary) / "server") as server:
+            rest = PrefectRest(server.api_url)
+            bench = Bench(rest, Path(temporary), options.rounds, options.chatty_seconds)
+            for name in names:
+                print(f"--- {name}", flush=True)
+                found = MEASUREMENTS[name](bench)
+                loads.append(os.getloadavg()[0])
+                print(table(found), flush=True)
+                rows += found
+            return rows, machine(rest, options, loads)
+
+
+def write(document: Path, rows: Sequence[Row], description: str) -> None:
+    """Write the document anew, but for what people wrote into it."""
+    before = document.read_text() if document.exists() else ""
+    notes = NOTES + before.partition(NOTES)[2] if NOTES in before else f"{NOTES}\n"
+    text = DOCUMENT.format(
+        table=table(rows),
+        machine=description,
+        concurrency=CONCURRENCY,
+        tasks=TASKS,
+        parts=", ".join(MEASUREMENTS),
+        notes=notes,
+    )
+    document.write_text(text)
+
+
+def measure_in_copy() -> int:
+    """Go on in a copy below ``ansible_collections``, which does not change meanwhile, with compiled bytecode."""
+    python = environments.ensure("dev") / "bin" / "python"
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    with scratch() as root:
+        subprocess.run([python, "-m", "compileall", "-q", root / "plugins"], check=True)
+        command: list[str | Path] = [python, root / "tests" / "bench" / "bench.py", *sys.argv[1:]]
+        document = ROOT / "docs" / "performance.md"
+        return subprocess.run([*command, "--document", document], env=environment, check=False).returncode
+
+
+def main() -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3, help="how often each thing is measured")
+    parser.add_argument("--only", nargs="+", choices=list(MEASUREMENTS), help="measure a part, write nothing")
+    parser.add_argument("--chatty-seconds", type=int, default=300, help="length of the chatty run")
+    parser.add_argument("--document", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if "ansible_collections" not in ROOT.parts:
+        return measure_in_copy()
+    options.load_before = os.getloadavg()[0]
+    rows, description = measure(options, options.only or list(MEASUREMENTS))
+    print(f"\n{table(rows)}\n\n{description}")
+    if options.document and not options.only:
+        write(options.document, rows, description)
+    return 0 if all(row.met for row in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
