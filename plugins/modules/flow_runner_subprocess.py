@@ -50,7 +50,7 @@ attributes:
 requirements:
   - Python 3.9 or newer on the managed host, and nothing else.
   - Prefect 3 in the environment that the engine runs in (O(python), O(virtualenv), O(condaenv)).
-  - Linux. macOS works with process groups only. Windows is refused.
+  - Linux. On macOS, where this is not tested, only the process group of the engine can be stopped. Windows is refused.
 notes:
   - B(Exactly once.) Who owns an attempt and whether its engine may start is recorded on the Prefect server,
     write-once, and the engine itself has to win that record before the flow begins. Two plays for the same run, a
@@ -60,6 +60,8 @@ notes:
     and waits on. Without either it cannot.
   - B(An exit code says nothing about the flow.) The engine exits with 0 for a failed flow. RV(runs[].state) comes
     from the server, and RV(runs[].diagnosis) explains what went wrong with reason and remedy.
+  - B(Nothing is left behind.) What a flow has started and not ended is ended when its engine is gone, with SIGTERM and
+    three seconds later SIGKILL. A flow cannot leave a service running.
   - B(AWX.) localhost in an AWX job is a container that ends with the job, and so would the runs. Therefore
     O(wait=false) is refused there. Cancelling a job leaves the runs alone. Execute the task with O(state=cancelled)
     to stop them.
@@ -350,7 +352,7 @@ runs:
           type: float
           sample: 0.287
     log:
-      description: Output of the engine. The last lines of a failed run, or what came after O(log_cursor).
+      description: Output of the engine. Its last lines (see O(log_lines)), or what came after O(log_cursor).
       returned: always
       type: dict
       contains:
@@ -441,7 +443,7 @@ def main() -> None:
         found = ".".join(str(part) for part in sys.version_info[:3])
         message = f"Python {found} is too old: flowops.prefect needs 3.9 or newer. Set ansible_python_interpreter."
         sys.stdout.write(json.dumps({"failed": True, "msg": message}))
-        return
+        raise SystemExit(1)  # Ansible takes a module that just returns for a broken one
 
     from ansible_collections.flowops.prefect.plugins.module_utils._runner_module import run_module
 
