@@ -237,7 +237,7 @@ class TaskRunner:
             if all(tracked.settled for tracked in runs):
                 return False
             if streaming and self._has_news(runs, before, chunks, time.monotonic() - begun):
-                return False
+                return self._remaining() <= 0
             remaining = self._remaining()
             if remaining <= 0:
                 return True
