@@ -12,6 +12,8 @@ happens here may be interrupted at any moment: the next execution of the task ad
 
 from __future__ import annotations
 
+import collections
+import contextlib
 import os
 import time
 import typing as t
@@ -26,7 +28,7 @@ from ansible_collections.flowops.prefect.plugins.module_utils._fields import (
     per_run_fields_of,
 )
 from ansible_collections.flowops.prefect.plugins.module_utils._redact import masked_params
-from ansible_collections.flowops.prefect.plugins.plugin_utils._live_output import LiveOutput, is_open
+from ansible_collections.flowops.prefect.plugins.plugin_utils._live_output import OPEN_PHASES, LiveOutput, is_open
 from ansible_collections.flowops.prefect.plugins.plugin_utils._models import validate_on_controller
 from ansible_collections.flowops.prefect.plugins.plugin_utils._parent_watch import ends_with_parent
 
@@ -43,6 +45,9 @@ PATIENCE = 300.0
 #: A task's own timeout cuts without a result; the wait ends this much earlier, in seconds.
 TIMEOUT_MARGIN = 5.0
 
+#: Categories that say nothing about the runs, and may be over in a moment.
+_PASSING = ("api_unreachable", "infrastructure_unreachable")
+
 _SOURCES = ("flow_run_id", "flow_run_ids", "deployment", "runs", "parameters", "flow_run_name", "tags")
 _FIRST_CALL_ONLY = (*_SOURCES, "idempotency_key", "per_host", "rerun", "log_cursor")
 
@@ -58,6 +63,7 @@ class RunnerAction(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         """Validate, execute, watch."""
         super().run(tmp, task_vars)
+        self._started = time.monotonic()
         # The module's parameters hold plain environment values: they must not reach the host's syslog.
         self._vars = dict(task_vars or {}, ansible_no_target_syslog=True)
         args = accept_results(dict(self._task.args))
@@ -174,17 +180,16 @@ class RunnerAction(ActionBase):
             else:
                 poll["wait_timeout"] = max(0.1, min(hold, 2 * interval))
             answer = self._try(poll)
-            if answer is None or answer.get("category") == "api_unreachable":
+            if answer.get("category") in _PASSING:
                 trouble_since = trouble_since or time.monotonic()
-                if self._lost_patience(trouble_since, deadline):
-                    return answer or self._lost(last)
-                time.sleep(min(interval, 5.0))
-                continue
-            trouble_since, last = None, answer
+                if not self._lost_patience(trouble_since, deadline):
+                    time.sleep(min(interval, 5.0))
+                    continue
             if not answer.get("runs"):
-                return answer
+                return _unknown(last, answer, timed_out=deadline is not None and time.monotonic() > deadline)
+            trouble_since, last = None, answer
             live.update(answer["runs"])
-            if remaining <= 0:
+            if remaining <= 0 and answer["timed_out"]:
                 return answer
             interval = min(LAST_INTERVAL, interval * GROWTH)
         return last
@@ -193,33 +198,27 @@ class RunnerAction(ActionBase):
         """wait_timeout or the task's own timeout, whichever is sooner, on the monotonic clock."""
         limits = []
         if args.get("wait_timeout") is not None:
-            limits.append(float(args["wait_timeout"]))
+            limits.append(time.monotonic() + float(args["wait_timeout"]))
         if self._task.timeout:
-            limits.append(max(1.0, self._task.timeout - TIMEOUT_MARGIN))
-        return time.monotonic() + min(limits) if limits else None
+            limits.append(self._started + max(1.0, self._task.timeout - TIMEOUT_MARGIN))
+        return min(limits, default=None)
 
-    def _try(self, poll: dict[str, t.Any]) -> dict[str, t.Any] | None:
-        """One poll; ``None`` where the connection was lost."""
+    def _try(self, poll: dict[str, t.Any]) -> dict[str, t.Any]:
+        """One poll; a lost connection is an answer too."""
         try:
             return self._execute(poll)
         except AnsibleConnectionFailure:
             self._connection.reset()
-            return None
+            return {"category": "infrastructure_unreachable", "msg": "The host cannot be reached."}
 
     def _lost_patience(self, since: float, deadline: float | None) -> bool:
         now = time.monotonic()
         return now - since > PATIENCE if deadline is None else now > deadline
 
-    def _lost(self, last: dict[str, t.Any]) -> dict[str, t.Any]:
-        """The host stayed out of reach: what was seen last, and that nobody knows more."""
-        ids = ", ".join(last["flow_run_ids"])
-        return {
-            **last,
-            "failed": True,
-            "failed_runs": last["flow_run_ids"],
-            "category": "infrastructure_unreachable",
-            "msg": f"the host cannot be reached; its flow runs may go on. Run the task again for: {ids}",
-        }
+    def cleanup(self, force: bool = False) -> None:
+        """A host that is out of reach keeps its temporary files: that must not cost the task its result."""
+        with contextlib.suppress(AnsibleConnectionFailure):
+            super().cleanup(force)
 
     # --- showing -----------------------------------------------------------------------------------------------------
 
@@ -255,6 +254,25 @@ def _merged(first: dict[str, t.Any], last: dict[str, t.Any], live: LiveOutput) -
     if "diff" in first:
         last["diff"] = first["diff"]
     return last
+
+
+def _unknown(last: dict[str, t.Any], answer: dict[str, t.Any], timed_out: bool) -> dict[str, t.Any]:
+    """Watching ended before the runs did: what was seen last, what went wrong, and that nobody knows more."""
+    lost = [run for run in last["runs"] if run["phase"] in OPEN_PHASES]
+    for run in lost:
+        run["phase"] = "unknown"
+    ids = [run["flow_run_id"] for run in lost]
+    counted = collections.Counter(run["phase"] for run in last["runs"])
+    return {
+        **answer,
+        **last,
+        "failed": True,
+        "failed_runs": list(dict.fromkeys([*last["failed_runs"], *ids])),
+        "timed_out": timed_out,
+        "summary": {**last["summary"], **{phase: counted[phase] for phase in OPEN_PHASES}},
+        "category": answer.get("category", "internal"),
+        "msg": f"{answer.get('msg')} The flow runs may go on. Run the task again for: {', '.join(ids)}",
+    }
 
 
 def _creates_runs(args: dict[str, t.Any]) -> bool:
