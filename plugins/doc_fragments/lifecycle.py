@@ -60,12 +60,14 @@ options:
   start_timeout:
     description:
       - Seconds that an engine may take from its start to the start of the flow. V(120) when left out.
-      - When they are over the attempt is made unable to start, whatever it is waiting for, and then stopped.
+      - When they are over the engine is stopped, with everything that it started, and its attempt can never start any
+        more. The run is reported as crashed.
       - Time in the queue for a free place (O(concurrency)) does not count.
     type: float
   run_timeout:
     description:
       - Seconds that the engine may run once the flow has started. No limit when left out.
+      - When they are over the engine is stopped as with O(state=cancelled), and the run is reported as crashed.
       - It is enforced where the run is, so it holds with nobody watching.
     type: float
   wait_timeout:
@@ -77,13 +79,16 @@ options:
     type: float
   stop_grace:
     description:
-      - Seconds between SIGTERM and SIGKILL when a run is stopped. V(30) when left out, V(0) kills at once.
+      - Seconds between SIGTERM and SIGKILL when a run is stopped, by O(state) or because a time is over. V(30) when left
+        out, V(0) kills at once.
+      - Both signals go to everything that the engine started, also to what left its session or its parent.
     type: float
   concurrency:
     description:
       - How many runs may be live at once where the runs are, that is, with the same user and the same state directory
         of a host, whichever task or play they come from. The others wait in a queue, also with nobody watching.
-      - Twice the number of processors of the host when left out.
+      - When left out, twice the number of processors of the host for a task with several runs, and no limit for a task
+        with one. A run without a limit takes no place.
     type: int
   stream_output:
     description:
@@ -95,7 +100,8 @@ options:
     type: bool
   log_lines:
     description:
-      - How many of the last lines of a failed run's output its result holds. V(20) when left out.
+      - How many of the last lines of the output the result of a run holds, V(20) when left out. Runs that failed have
+        them, runs that were shown live, and the only run of a task.
       - All runs of a task share 100 KB.
     type: int
   log_cursor:

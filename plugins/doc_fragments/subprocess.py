@@ -16,8 +16,8 @@ options:
     description:
       - Environment variables of the engine. They take precedence over everything that the collection sets, and those of
         an entry in O(runs) over those of the task.
-      - The engine inherits nothing from the session but an allow-list (C(PATH), C(HOME), C(LANG), C(TZ), variables of
-        proxies and certificates).
+      - The engine inherits nothing from the session but an allow-list (C(PATH), C(HOME), C(USER), C(LOGNAME), C(SHELL),
+        C(LANG), C(LC_*), C(TZ), C(TMPDIR), C(XDG_RUNTIME_DIR), and the usual variables of proxies and certificates).
       - Values must be texts. YAML reads C(0755) as the number 493, C(3.10) as 3.1, and C(NO) as false, before anyone
         can see what was meant. Such values are refused, put them in quotes.
       - V(null) removes a variable, whoever else would set it.
@@ -29,7 +29,8 @@ options:
     description:
       - Environment variables of the engine whose values are secret. They are masked wherever they turn up in what is
         returned or shown, the output of the run included, also when they are encoded as base64 or for an address.
-      - They reach the engine through a pipe. They are on no command line and in no file.
+      - The module hands them on through a pipe. They are on no command line and in no file of the run. Ansible itself
+        writes the arguments of a module to a temporary file on the host unless C(pipelining) is on.
       - Values shorter than four characters cannot be recognised in output.
       - Otherwise like O(env). The same variable in both is an error.
     type: dict
@@ -61,8 +62,9 @@ options:
   output_limit: &output_limit
     description:
       - How many bytes of a run's output are kept on the host, V(16777216) (16 MiB) when left out.
-      - What comes later is read and dropped, and the output says so, so that a chatty flow neither stops nor fills
-        the disk.
+      - Of more than that the beginning and the latest half are kept, what lies between is dropped, and the output says
+        so. A chatty flow is never held up and does not fill the disk.
+      - On file systems that cannot give back the middle of a file, everything so far is dropped at once.
     type: int
   state_dir:
     description:
