@@ -41,8 +41,9 @@ from ansible_collections.flowops.prefect.plugins.module_utils._observation impor
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._client import PrefectApi
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._objects import FlowRun
 
-#: Added to ``start_timeout`` in the owner's promise: others take an attempt over only after it.
-START_MARGIN = 60.0
+#: Added to ``start_timeout`` in the owner's promise, as a share of it and in seconds: from, to. It keeps others from
+#: taking over what is late by seconds; what makes a takeover safe is the gate.
+MARGIN_SHARE, MARGIN_LEAST, MARGIN_MOST = 0.5, 10.0, 60.0
 
 #: Without a change of its infrastructure a run's state is asked for again after this many seconds.
 SERVER_INTERVAL = 30.0
@@ -60,6 +61,11 @@ API_RETRY = 5.0
 MOST_STEPS = 16
 
 _WAITING = (Step.WAIT, Step.FOLLOW)
+
+
+def promised_start(start_timeout: float) -> float:
+    """Seconds within which an owner passes or voids its gate; others take the attempt over only after them."""
+    return start_timeout + min(MARGIN_MOST, max(MARGIN_LEAST, start_timeout * MARGIN_SHARE))
 
 
 @dataclasses.dataclass
@@ -91,10 +97,24 @@ class Tracked:
 
     @property
     def observation(self) -> Observation | None:
-        """The infrastructure that the decision is about, or the newest."""
-        if self.decision.attempt in self.seen:
-            return self.seen[self.decision.attempt]
-        return self.seen[max(self.seen)] if self.seen else None
+        """The infrastructure here of the attempt that the decision is about, of the newest where it is about none.
+
+        ``None`` where that attempt runs elsewhere: what lost a race for it here has nothing to say about the run.
+        """
+        seen = self.seen.get(self.decision.attempt or max(self.seen, default=0))
+        return None if seen is None or self._lost_race(seen) else seen
+
+    @property
+    def outrun(self) -> bool:
+        """Whether something was begun here for the newest attempt, and another launcher was first."""
+        newest = max([entry.number for entry in self.entries] + list(self.seen), default=0)
+        return newest in self.seen and self._lost_race(self.seen[newest])
+
+    def _lost_race(self, seen: Observation) -> bool:
+        entry = next((entry for entry in self.entries if entry.number == seen.key.number), None)
+        if entry is None:
+            return False
+        return entry.void_kind == VOID_FOREIGN or (entry.token != "" and entry.token != seen.token)
 
     @property
     def signature(self) -> tuple[t.Any, ...]:
@@ -154,11 +174,16 @@ class Reconciler:
             tracked.next_look = self.clock() + SERVER_INTERVAL
 
     def _needs_ledger(self, tracked: Tracked) -> bool:
-        """A run that was finished before anybody asked, with nothing of it alive, is reported without its ledger."""
+        """A run that was finished before anybody asked, with nothing of it alive, is reported without its ledger.
+
+        Not so where what is seen here is half of the story: see :func:`_tells_half`.
+        """
         if tracked.run is None:
             return False
-        alive = any(seen.may_run for seen in tracked.seen.values())
-        return not tracked.run.terminal or alive or tracked.watched or tracked.rerun != "never"
+        if not tracked.run.terminal or tracked.watched or tracked.rerun != "never" or tracked.entries:
+            return True
+        crashed = tracked.run.state_type == "CRASHED"
+        return any(seen.may_run or _tells_half(seen, crashed) for seen in tracked.seen.values())
 
     def _view(self, tracked: Tracked) -> View:
         return View(
@@ -217,12 +242,15 @@ class Reconciler:
         )
 
     def _note_adoption(self, tracked: Tracked) -> None:
-        if tracked.action not in ("none", "followed"):
+        """Waiting for what is here is adoption; what was begun here and lost its race only follows the winner."""
+        if tracked.outrun and tracked.action in ("none", "adopted", "launched"):
+            tracked.action = "followed"
+        elif tracked.action not in ("none", "followed"):
             return
-        if tracked.decision.step is Step.WAIT:
+        elif tracked.decision.step is Step.WAIT:
             tracked.action = "adopted"
         elif tracked.decision.step is Step.FOLLOW:
-            tracked.action = "followed"
+            tracked.action = "followed" if tracked.observation is None else "adopted"
 
     def _plan_next_look(self, tracked: Tracked) -> None:
         if tracked.decision.step is Step.FOLLOW:
@@ -281,7 +309,7 @@ class Reconciler:
             token=launch.token,
             controller=self.controller,
             spec_hash=launch.spec_hash,
-            start_within=self.start_timeout + START_MARGIN,
+            start_within=promised_start(self.start_timeout),
         )
 
     def _void(self, tracked: Tracked, decision: Decision) -> bool:
@@ -371,3 +399,12 @@ def _presences(tracked: Tracked) -> dict[int, tuple[Presence, t.Any]]:
         number: (seen.presence, str(seen.evidence.get("bootstrap", {}).get("event", "")))
         for number, seen in tracked.seen.items()
     }
+
+
+def _tells_half(seen: Observation, crashed: bool) -> bool:
+    """Whether the end of a run needs the ledger beside what is seen here.
+
+    A later attempt; an engine that was refused (somebody else ran it); a crash that may be a cancel of ours.
+    """
+    refused = seen.evidence.get("bootstrap", {}).get("event") == "refused"
+    return seen.key.number > 1 or refused or (crashed and bool(seen.evidence.get("stopped")))

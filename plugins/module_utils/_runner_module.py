@@ -31,9 +31,9 @@ from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._clie
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._connect import connect
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._transport import ApiSettings
 from ansible_collections.flowops.prefect.plugins.module_utils._reconcile import (
-    START_MARGIN,
     Reconciler,
     Tracked,
+    promised_start,
 )
 from ansible_collections.flowops.prefect.plugins.module_utils._redact import Redactor, masked_params, secret_values
 from ansible_collections.flowops.prefect.plugins.module_utils._result import LOG_BUDGET, RunOutcome, task_result
@@ -167,7 +167,7 @@ class TaskRunner:
         owner = {
             "locus": self.infrastructure.locus,
             "controller": self.controller,
-            "start_within": self.task.start_timeout + START_MARGIN,
+            "start_within": promised_start(self.task.start_timeout),
         }
         return plan_launch(
             self.infrastructure.type,

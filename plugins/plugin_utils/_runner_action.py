@@ -187,7 +187,7 @@ class RunnerAction(ActionBase):
                     continue
             if not answer.get("runs"):
                 return _unknown(last, answer, timed_out=deadline is not None and time.monotonic() > deadline)
-            trouble_since, last = None, answer
+            trouble_since, last = None, _continued(last, answer)
             live.update(answer["runs"])
             if remaining <= 0 and answer["timed_out"]:
                 return answer
@@ -235,21 +235,31 @@ class RunnerAction(ActionBase):
         return int(args["log_lines"]) if args.get("log_lines") is not None else 20
 
 
+def _continued(before: dict[str, t.Any], answer: dict[str, t.Any]) -> dict[str, t.Any]:
+    """The answer, with what earlier calls did: each call only knows of itself.
+
+    A later call has the last word where it launched (it took over) or only follows (what was begun here lost its race).
+    """
+    done = {run["flow_run_id"]: run["action"] for run in before["runs"]}
+    for run in answer["runs"]:
+        earlier = done.get(run["flow_run_id"], "none")
+        if earlier != "none" and run["action"] not in ("launched", "followed"):
+            run["action"] = earlier
+    answer["changed"] = bool(before.get("changed") or answer.get("changed"))
+    return answer
+
+
 def _merged(first: dict[str, t.Any], last: dict[str, t.Any], live: LiveOutput) -> dict[str, t.Any]:
-    """What was done comes from the first call, how it ended from the last."""
+    """How it ended comes from the last call, which knows what was done by then; the rest from the first one."""
     done = {run["flow_run_id"]: run for run in first["runs"]}
     for run in last.get("runs", ()):
-        earlier = done.get(run["flow_run_id"], run)
-        if earlier["action"] != "none":
-            run["action"] = earlier["action"]
-        run["deployment"] = earlier["deployment"] or run["deployment"]
+        run["deployment"] = done.get(run["flow_run_id"], run)["deployment"] or run["deployment"]
     live.put_tails(last.get("runs", ()))
     if len(last.get("runs", ())) == 1:
         last["run"] = last["runs"][0]
     for word in ("launched", "adopted", "followed"):
         if "summary" in last:
             last["summary"][word] = sum(1 for run in last["runs"] if run["action"] == word)
-    last["changed"] = bool(first.get("changed") or last.get("changed"))
     last["invocation"] = first.get("invocation", {})
     if "diff" in first:
         last["diff"] = first["diff"]

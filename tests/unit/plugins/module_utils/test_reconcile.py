@@ -9,12 +9,19 @@ from __future__ import annotations
 import json
 import typing as t
 
+import pytest
+
 from ansible_collections.flowops.prefect.plugins.module_utils._decide import Phase
 from ansible_collections.flowops.prefect.plugins.module_utils._errors import InfrastructureError
 from ansible_collections.flowops.prefect.plugins.module_utils._launch import AttemptKey, Launch
 from ansible_collections.flowops.prefect.plugins.module_utils._ledger import Ledger
 from ansible_collections.flowops.prefect.plugins.module_utils._observation import Presence
-from ansible_collections.flowops.prefect.plugins.module_utils._reconcile import API_PATIENCE, Reconciler, Tracked
+from ansible_collections.flowops.prefect.plugins.module_utils._reconcile import (
+    API_PATIENCE,
+    Reconciler,
+    Tracked,
+    promised_start,
+)
 
 from .in_memory import MemoryApi, MemoryInfrastructure, make_run
 
@@ -124,6 +131,39 @@ def test_another_host_follows_and_takes_over_only_after_the_promise() -> None:
     late = world.host("there")
     assert late.create(launch)
     assert len(world.bodies) == 1, "the late launcher's engine must not pass the voided gate"
+
+
+def test_what_lost_its_race_here_follows_the_winner_and_says_nothing_of_itself() -> None:
+    world = World()
+    run_id = world.api.add(make_run())
+    key = AttemptKey(run_id, 1)
+    winner = world.reconciler("there")
+    launch = world.tracked(run_id).plan(key, "11111111-1111-4111-8111-111111111111", [])
+    winner.ledger.record(key, winner.owner(launch))
+    world.api.claim(run_id, launch.token)
+    world.engine(launch)
+    world.host().put(key, Presence.LIVE, token="22222222-2222-4222-8222-222222222222")
+
+    def engine_here_is_refused() -> None:
+        refusal = {"event": "refused", "category": "foreign"}
+        world.host().put(key, Presence.FINISHED, token="22222222-2222-4222-8222-222222222222", bootstrap=refusal)
+        world.clock += 60
+
+    def winner_ends() -> None:
+        world.api.change(run_id, "COMPLETED")
+        world.clock += 60
+
+    world.host().on_wait += [engine_here_is_refused, winner_ends]
+    for tracked in (world.run_task(run_id), world.run_task(run_id)):
+        assert (tracked.decision.phase, tracked.action) == (Phase.SUCCEEDED, "followed")
+        assert tracked.observation is None
+        assert not tracked.changed
+    assert world.bodies == [key]
+
+
+@pytest.mark.parametrize(("start_timeout", "promised"), [(4, 14), (30, 45), (120, 180), (900, 960)])
+def test_the_promise_leaves_a_margin_that_fits_the_start_timeout(start_timeout: float, promised: float) -> None:
+    assert promised_start(start_timeout) == promised
 
 
 def test_a_dead_engine_is_reported_once() -> None:
