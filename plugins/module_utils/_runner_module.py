@@ -104,6 +104,7 @@ class TaskRunner:
             stop_grace=task.stop_grace,
         )
         self._checked: set[str] = set()
+        self._warnings: list[str] = []
         self._deadline = time.monotonic() + task.wait_timeout if task.wait_timeout is not None else None
 
     def run(self) -> dict[str, t.Any]:
@@ -158,6 +159,7 @@ class TaskRunner:
         fingerprint = json.dumps(request.settings, sort_keys=True, default=str)
         if fingerprint not in self._checked:
             self.infrastructure.preflight(request.settings, self.api.server_version)
+            self._warnings = self.infrastructure.warnings()
             self._checked.add(fingerprint)
 
     def _plan(
@@ -298,7 +300,7 @@ class TaskRunner:
         errors = [outcome.tracked.error for outcome in outcomes if outcome.tracked.error is not None]
         if errors:
             result["category"] = errors[0].category
-        result["task_warnings"] = [*self.task.warnings, *self.api.warnings]
+        result["task_warnings"] = [*self.task.warnings, *self.api.warnings, *self._warnings]
         if self.diff_mode and self.previews:
             after = json.dumps(self.previews, indent=2, sort_keys=True) + "\n"
             result["diff"] = {"before": "", "after": after, "after_header": "would be launched"}

@@ -29,6 +29,10 @@ class Infrastructure(abc.ABC):
     #: a slot with nobody watching. False: the state machine does all but the gate before ``create``.
     bootstrap_claims: t.ClassVar[bool]
 
+    def warnings(self) -> list[str]:
+        """What the user should know of this place before something is launched there."""
+        return []
+
     @property
     @abc.abstractmethod
     def locus(self) -> str:

@@ -52,6 +52,7 @@ from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._p
     check_interpreter,
     resolve_interpreter,
 )
+from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._process_logout import logout_warning
 from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._process_orphans import (
     stop_orphans,
     tokens_alive,
@@ -202,6 +203,10 @@ class ProcessInfrastructure(Infrastructure):
         if self._opened is None:
             self._opened = StateDirectory.open(self._state_dir, create=False)
         return self._opened
+
+    def warnings(self) -> list[str]:
+        """See :meth:`Infrastructure.warnings`."""
+        return [warning] if (warning := logout_warning()) else []
 
     # --- creating ------------------------------------------------------------------------------------------------
 
