@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -68,34 +69,44 @@ def _wait_for_the_user(server: prefect_server.PrefectServer) -> None:
         pass
 
 
+def _show(root: Path, home: Path, keep: bool) -> int:
+    """Start a server, deploy a flow, run the playbook twice; return the worst exit code."""
+    _say("A Prefect server")
+    settings = {"PREFECT_SERVER_UI_ENABLED": str(keep).lower()}
+    with prefect_server.PrefectServer(home / "server", env=settings) as server:
+        print(server.api_url)
+        PrefectRest(server.api_url).create_deployment("hello", "quickstart")
+        codes = []
+        for words in ("The playbook launches flow runs", "The same playbook again changes nothing"):
+            _say(words)
+            codes.append(_run_playbook(root, home, server.api_url))
+        if keep:
+            _wait_for_the_user(server)
+    return max(codes)
+
+
 def quickstart(keep: bool) -> int:
-    """Bring everything up, run the playbook twice, take everything down; return the worst exit code."""
+    """Bring everything up, show it, and take everything down."""
     _say("Environments (made once)")
     for name in ("quickstart", "prefect3"):
         print(f"{name}: {environments.ensure(name)}", flush=True)
     with tempfile.TemporaryDirectory(prefix="flowops-quickstart-") as temporary, scratch() as root:
         # What the playbook starts carries this mark, so that it is found however it detaches.
         os.environ[processes.MARKER] = temporary
-        _say("A Prefect server")
-        settings = {"PREFECT_SERVER_UI_ENABLED": str(keep).lower()}
-        with prefect_server.PrefectServer(Path(temporary) / "server", env=settings) as server:
-            print(server.api_url)
-            PrefectRest(server.api_url).create_deployment("hello", "quickstart")
-            codes = []
-            for words in ("The playbook launches flow runs", "The same playbook again changes nothing"):
-                _say(words)
-                codes.append(_run_playbook(root, Path(temporary), server.api_url))
-            if keep:
-                _wait_for_the_user(server)
-        for process in processes.marked(temporary):
-            processes.kill_tree(process.pid)
-    return max(codes)
+        try:
+            return _show(root, Path(temporary), keep)
+        finally:
+            for process in processes.marked(temporary):
+                processes.kill_tree(process.pid)
 
 
 def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--keep", action="store_true", help="leave the server and its pages up at the end")
+    # Also when it is told to end, it stops what it started first.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda received, _frame: sys.exit(128 + received))
     try:
         return quickstart(parser.parse_args().keep)
     except (environments.NoInterpreter, environments.EnvironmentFailed, prefect_server.ServerFailed) as error:
