@@ -37,7 +37,8 @@ options:
       - V(never), which is the effective default, only reports it.
       - V(failed) launches runs again that failed, crashed or ran into their O(run_timeout), but never cancelled ones.
       - V(always) launches every finished run again, each time the task is executed.
-      - A number, V(2) or more, is the idempotent form. The run is launched again until it has had that many attempts.
+      - A number, V(2) or more, is the idempotent form. The run is launched again until it has had that many attempts,
+        whether they failed or succeeded. To repeat only what failed, give the ids in RV(failed_runs).
     type: str
   fail_on:
     description:

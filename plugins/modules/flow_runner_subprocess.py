@@ -127,7 +127,7 @@ EXAMPLES = r"""
 - name: Launch again what failed, until there were two attempts
   flowops.prefect.flow_runner_subprocess:
     api_url: "{{ prefect_api_url }}"
-    flow_run_ids: "{{ batch.flow_run_ids }}"
+    flow_run_ids: "{{ batch.failed_runs }}"
     rerun: 2
     virtualenv: "{{ prefect_virtualenv }}"
   when: batch.failed_runs | length > 0
