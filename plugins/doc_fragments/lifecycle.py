@@ -80,8 +80,8 @@ options:
     type: float
   stop_grace:
     description:
-      - Seconds between SIGTERM and SIGKILL when a run is stopped, by O(state) or because a time is over. V(30) when left
-        out, V(0) kills at once.
+      - Seconds between SIGTERM and SIGKILL when a run is stopped, by O(state) or because a time is over. V(30) when
+        left out, V(0) kills at once.
       - Both signals go to everything that the engine started, also to what left its session or its parent.
     type: float
   concurrency:
