@@ -207,6 +207,23 @@ def ensure(name: str) -> Path:
     return folder
 
 
+def make_elsewhere(name: str, folder: Path, search_path: str) -> Path:
+    """An environment outside the cache, for users who cannot read there, on a Python that they can read.
+
+    :arg search_path: where that Python may lie, as in PATH.
+    :returns: its interpreter.
+    :raises NoInterpreter: there is no such Python.
+    """
+    environment = ENVIRONMENTS[name]
+    for version in environment.pythons:
+        for program in (f"python{version}", "python3"):
+            python = shutil.which(program, path=search_path)
+            if python and _answers(python, version):
+                _fill(environment, python, folder)
+                return folder / "bin" / "python"
+    raise NoInterpreter(f"no Python {' or '.join(environment.pythons)} lies in {search_path}")
+
+
 def _compile(environment: Environment, upgrade: bool) -> list[str]:
     """The command that compiles one lock file."""
     return [
