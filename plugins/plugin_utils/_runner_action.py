@@ -225,7 +225,8 @@ class RunnerAction(ActionBase):
     def _show(self, text: str) -> None:
         """Live output is for people: under a machine-readable callback it goes to stderr, with no_log nowhere."""
         if not self._task.no_log:
-            self._display.display(text, stderr=constants.DEFAULT_STDOUT_CALLBACK != "default")
+            callback = str(constants.DEFAULT_STDOUT_CALLBACK).removeprefix("ansible.builtin.")
+            self._display.display(text, stderr=callback != "default")
 
     def _prefix(self) -> str:
         several = len(self._vars.get("ansible_play_hosts_all") or ()) > 1
