@@ -30,6 +30,7 @@ from xml.etree import ElementTree
 import environments
 import processes
 import sanity_home
+import system_packages
 from environments import CACHE, CHECKOUT
 from scratch import scratch
 
@@ -251,6 +252,7 @@ def real_servers(*paths: str) -> Callable[[Sequence[str]], Outcome]:
         environment = environments.ensure(os.environ.get("FLOWOPS_TEST_CORE", "dev"))
         dev = environments.ensure("dev")
         environments.ensure("prefect3")
+        system_packages.ensure()
         run_id = uuid.uuid4().hex
         with scratch() as root:
             env = {
