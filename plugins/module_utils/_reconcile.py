@@ -325,23 +325,25 @@ class Reconciler:
 
     def _end(self, tracked: Tracked, decision: Decision) -> bool:
         """Write the end; only the one whose record it is reports, so that two observers cannot contradict."""
-        if decision.report:
-            tracked.diagnosis = diagnose(tracked.run, tracked.seen.get(decision.attempt), self.output_of(tracked, 40))
+        message = self._message(tracked, decision)
         end = End(verdict=decision.reason, state=decision.report, reporter=self.controller)
-        first = self.ledger.end(self._key(tracked, decision), end)
-        if decision.report and first:
-            self._report(tracked, decision)
+        if self.ledger.end(self._key(tracked, decision), end) and decision.report:
+            self._report(tracked, decision, message)
         return True
 
     def _propose(self, tracked: Tracked, decision: Decision) -> bool:
-        if decision.report == "CRASHED":
-            tracked.diagnosis = diagnose(tracked.run, tracked.seen.get(decision.attempt), self.output_of(tracked, 40))
-        self._report(tracked, decision)
+        self._report(tracked, decision, self._message(tracked, decision))
         return True
 
-    def _report(self, tracked: Tracked, decision: Decision) -> None:
-        found = tracked.diagnosis
-        message = f"{found.reason}. {found.remedy}".strip() if found else decision.reason
+    def _message(self, tracked: Tracked, decision: Decision) -> str:
+        """What the server is told: of a crash the diagnosis, which is kept for the result, else the reason."""
+        if decision.report == "CRASHED":
+            tracked.diagnosis = diagnose(tracked.run, tracked.seen.get(decision.attempt), self.output_of(tracked, 40))
+        if tracked.diagnosis is None:
+            return decision.reason
+        return f"{tracked.diagnosis.reason.rstrip('.')}. {tracked.diagnosis.remedy}".strip()
+
+    def _report(self, tracked: Tracked, decision: Decision, message: str) -> None:
         self.api.propose(tracked.flow_run_id, decision.report, message=f"flowops.prefect: {message}")
         tracked.changed = True
         if decision.report in ("CANCELLED", "CANCELLING") and tracked.want.state != "launched":

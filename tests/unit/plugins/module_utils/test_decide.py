@@ -213,6 +213,7 @@ class TestRule8NextAttempt:
     def test_never_after_a_cancel(self) -> None:
         void = entry(gate=Gate(void=VOID_CANCELLED))
         assert next_step(run("CANCELLED"), void, want=Want(target=2)).step is Step.DONE
+        assert next_step(run("CANCELLED"), entry(gate=go(), end="x"), want=Want(target=2)).step is Step.DONE
         assert next_step(run("SCHEDULED"), void).step is Step.PROPOSE
 
     def test_not_over_an_open_attempt_elsewhere(self) -> None:
