@@ -36,6 +36,8 @@ from scratch import scratch
 
 # Tests at the same time: as many as there are processors, but they are heavy, so not more than a few.
 WORKERS = max(1, min(os.cpu_count() or 1, 4))
+# Folders of programs, which import what lies beside them by its bare name.
+SCRIPT_FOLDERS = ("tools", "fixtures", "bench")
 TARGET = os.environ.get("FLOWOPS_TEST_TARGET")
 INTEGRATION = f"tests/integration/test_{TARGET}.py" if TARGET else "tests/integration"
 
@@ -113,7 +115,7 @@ def lint(_words: Sequence[str]) -> Outcome:
             "ANSIBLE_COLLECTIONS_PATH": str(_collections_of(root)),
             "ANSIBLE_HOME": str(caches / "ansible"),
             "RUFF_CACHE_DIR": str(caches / "ruff"),
-            "MYPYPATH": f"{_collections_of(root)}:{root / 'tests/tools'}:{root / 'tests/fixtures'}:{root / 'tests/bench'}",
+            "MYPYPATH": ":".join([str(_collections_of(root)), *(f"{root}/tests/{name}" for name in SCRIPT_FOLDERS)]),
         }
         # From the folder above ansible_collections: mypy would take a nearer one for a second root of module names.
         typed = [root / path for path in ("plugins", "tests", "extensions") if (root / path).is_dir()]
@@ -130,7 +132,7 @@ def lint(_words: Sequence[str]) -> Outcome:
             ("ruff format", [tools / "ruff", "format", "--check", "--diff", "."], root),
             ("mypy", [tools / "mypy", *mypy, *typed], _collections_of(root)),
             ("yamllint", [tools / "yamllint", "--strict", "."], CHECKOUT),
-            ("reuse", [tools / "reuse", "lint", "--quiet"], CHECKOUT),
+            ("reuse", [tools / "reuse", "lint", "--lines"], CHECKOUT),
             ("ansible-lint", [tools / "ansible-lint", "--offline", "--profile", "production", "--strict", "-q"], root),
             ("antsibull-docs", [tools / "antsibull-docs", "lint-collection-docs", ".", *docs], root),
             ("antsibull-changelog", [tools / "antsibull-changelog", "lint"], root),
@@ -277,7 +279,6 @@ PARTS = {
         Part("units", units),
         Part("units-host", units_host),
         Part("integration", real_servers(INTEGRATION), alone=True),
-        Part("soak", real_servers("tests/soak"), alone=True, usual=False),
     )
 }
 GROUPS = {"sanity": [name for name in PARTS if name.startswith("sanity-")], "unit": ["units", "units-host"]}
