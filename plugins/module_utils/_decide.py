@@ -221,6 +221,9 @@ def _terminal(view: View, run: FlowRun) -> Decision:
         return _stop(view, alive, "the flow run is cancelled")
     if alive is not None:
         return Decision(Step.WAIT, _live_phase(run, alive), alive.key.number)
+    correction = _cut_short(view, run)
+    if correction is not None:
+        return correction
     entry = view.latest
     if entry is not None and entry.started and not entry.ended and entry.locus == view.locus:
         return Decision(Step.END, phase, entry.number, reason="ended by itself")
@@ -255,8 +258,33 @@ def _cancelling(view: View) -> Decision:
     if entry is None or entry.locus != view.locus:
         return Decision(Step.FOLLOW, Phase.RUNNING, entry.number if entry else 0, reason="being cancelled elsewhere")
     if entry.started and not entry.ended:
-        return Decision(Step.END, Phase.CANCELLED, entry.number, report="CANCELLED", reason=VOID_CANCELLED)
-    return Decision(Step.PROPOSE, Phase.CANCELLED, entry.number, report="CANCELLED", reason=VOID_CANCELLED)
+        return _end_cancelled(entry.number)
+    return _propose_cancelled(entry.number)
+
+
+def _cut_short(view: View, run: FlowRun) -> Decision | None:
+    """Correct a run that says Crashed because of a cancel of ours; ``None`` for every other end.
+
+    An engine that is asked to end says Crashed, over Cancelling too; Prefect's own launchers correct that likewise.
+    """
+    entry = view.latest
+    if run.state_type != "CRASHED" or entry is None or not entry.started:
+        return None
+    if entry.ended:
+        late = entry.end_state == "CANCELLED"  # whoever wrote the end is about to say so, or died before
+        return _propose_cancelled(entry.number) if late else None
+    seen = view.observation(entry.number)
+    if entry.locus != view.locus or seen is None or seen.may_run or not seen.evidence.get("stopped"):
+        return None
+    return _end_cancelled(entry.number)
+
+
+def _end_cancelled(number: int) -> Decision:
+    return Decision(Step.END, Phase.CANCELLED, number, report="CANCELLED", reason=VOID_CANCELLED)
+
+
+def _propose_cancelled(number: int) -> Decision:
+    return Decision(Step.PROPOSE, Phase.CANCELLED, number, report="CANCELLED", reason=VOID_CANCELLED)
 
 
 def _stop(view: View, alive: Observation, reason: str) -> Decision:
@@ -297,7 +325,7 @@ def _after_attempt(view: View, run: FlowRun, entry: Entry) -> Decision:
     if not view.is_gone(number):
         return _leftover(view, run, number)
     if entry.voided and entry.void_kind == VOID_CANCELLED:
-        return Decision(Step.PROPOSE, Phase.CANCELLED, number, report="CANCELLED", reason=VOID_CANCELLED)
+        return _propose_cancelled(number)
     if entry.voided and entry.void_kind == VOID_FAILED and _still_ours(run, entry):
         return Decision(Step.PROPOSE, Phase.FAILED, number, report="CRASHED", reason=VOID_FAILED)
     if entry.voided and entry.void_kind == VOID_FOREIGN:
@@ -379,7 +407,8 @@ def _cancelled(view: View, run: FlowRun) -> Decision:
     if run.terminal:
         if alive is not None:
             return _stop(view, alive, "the flow run is over")
-        return Decision(Step.DONE, _TERMINAL_PHASES[run.state_type], view.latest.number if view.latest else 0)
+        done = Decision(Step.DONE, _TERMINAL_PHASES[run.state_type], view.latest.number if view.latest else 0)
+        return _cut_short(view, run) or done
     entry = view.latest
     number = entry.number if entry is not None else 0
     if entry is None or entry.ended or (entry.voided and entry.void_kind != VOID_CANCELLED):
@@ -389,7 +418,7 @@ def _cancelled(view: View, run: FlowRun) -> Decision:
     if entry.voided:
         if alive is not None:
             return Decision(Step.STOP, Phase.PENDING, alive.key.number, reason=VOID_CANCELLED)
-        return Decision(Step.PROPOSE, Phase.CANCELLED, number, report="CANCELLED", reason=VOID_CANCELLED)
+        return _propose_cancelled(number)
     if run.state_type != "CANCELLING":
         return Decision(Step.PROPOSE, Phase.RUNNING, number, report="CANCELLING", reason=VOID_CANCELLED)
     return _cancelling(view)
@@ -410,7 +439,7 @@ def _absent(view: View, run: FlowRun) -> Decision:
         return _cancelled(view, run)
     if view.live is not None:
         return _stop(view, view.live, "the flow run is over")
-    return _remove_or_done(view)
+    return _cut_short(view, run) or _remove_or_done(view)
 
 
 def _open_here(view: View) -> bool:

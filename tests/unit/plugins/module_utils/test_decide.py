@@ -317,3 +317,29 @@ class TestRerunTarget:
 
     def test_a_live_rerun_is_not_rerun(self) -> None:
         assert rerun_target("always", run("FAILED"), (entry(gate=go(), end="x"),), seen(Presence.QUEUED, 2)) == 2
+
+
+class TestACancelThatTheEngineCallsACrash:
+    """Told to end, an engine says Crashed over Cancelling."""
+
+    @pytest.mark.parametrize("want", [Want(), CANCEL, ABSENT])
+    def test_it_is_corrected(self, want: Want) -> None:
+        here = seen(Presence.FINISHED, stopped=True)
+        decision = next_step(run("CRASHED"), entry(gate=go()), here=here, want=want)
+        assert (decision.step, decision.phase, decision.report) == (Step.END, Phase.CANCELLED, "CANCELLED")
+
+    @pytest.mark.parametrize("want", [Want(), CANCEL])
+    def test_it_is_corrected_by_whoever_comes_after_the_end_was_written(self, want: Want) -> None:
+        decision = next_step(run("CRASHED"), entry(gate=go(), end="CANCELLED"), want=want)
+        assert (decision.step, decision.report) == (Step.PROPOSE, "CANCELLED")
+
+    @pytest.mark.parametrize(
+        ("attempt", "here"),
+        [
+            (entry(gate=go()), seen(Presence.FINISHED)),
+            (entry(gate=go(), end="CRASHED"), seen(Presence.FINISHED, stopped=True)),
+            (entry(gate=go(), locus=THERE), seen(Presence.FINISHED, stopped=True)),
+        ],
+    )
+    def test_a_crash_stays_one(self, attempt: Entry, here: dict[int, Observation]) -> None:
+        assert next_step(run("CRASHED"), attempt, here=here, want=CANCEL).report == ""
