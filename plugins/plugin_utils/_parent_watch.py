@@ -23,13 +23,16 @@ INTERVAL = 1.0
 
 
 @contextlib.contextmanager
-def ends_with_parent() -> t.Iterator[None]:
-    """While inside, this process and what it started in its process group end when its parent is gone."""
+def ends_with_parent() -> t.Iterator[t.Callable[[], None]]:
+    """While inside, this process and what it started in its process group end when its parent is gone.
+
+    Yields what lets go of the parent: from then on this process has something to finish without it.
+    """
     done = threading.Event()
     watch = threading.Thread(target=_watch, args=(os.getppid(), done), name="flowops-parent-watch", daemon=True)
     watch.start()
     try:
-        yield
+        yield done.set
     finally:
         done.set()
         watch.join()

@@ -28,6 +28,7 @@ from ansible_collections.flowops.prefect.plugins.module_utils._fields import (
     per_run_fields_of,
 )
 from ansible_collections.flowops.prefect.plugins.module_utils._redact import masked_params
+from ansible_collections.flowops.prefect.plugins.plugin_utils._interrupts import interrupts_raise
 from ansible_collections.flowops.prefect.plugins.plugin_utils._live_output import OPEN_PHASES, LiveOutput, is_open
 from ansible_collections.flowops.prefect.plugins.plugin_utils._models import validate_on_controller
 from ansible_collections.flowops.prefect.plugins.plugin_utils._parent_watch import ends_with_parent
@@ -74,8 +75,8 @@ class RunnerAction(ActionBase):
         args = self._per_host(args)
         if self._task.async_val or self._task.check_mode or not self._watches(args):
             return self._execute(args, wrap_async=self._task.async_val)
-        with ends_with_parent():
-            return self._watch(args)
+        with ends_with_parent() as let_go, interrupts_raise(args.get("on_abort") == "cancel"):
+            return self._watch(args, let_go)
 
     # --- arguments ---------------------------------------------------------------------------------------------------
 
@@ -138,7 +139,7 @@ class RunnerAction(ActionBase):
         )
         return result
 
-    def _watch(self, args: dict[str, t.Any]) -> dict[str, t.Any]:
+    def _watch(self, args: dict[str, t.Any], let_go: t.Callable[[], None]) -> dict[str, t.Any]:
         first = self._execute({**args, "wait": False})
         if not is_open(first):
             return first
@@ -147,9 +148,15 @@ class RunnerAction(ActionBase):
             last = self._poll(args, first, live)
         except BaseException:
             if args.get("on_abort") == "cancel":
-                self._execute({**self._follow_up(args, first), "state": "cancelled"})
+                let_go()
+                self._cancel(args, first)
             raise
         return _merged(first, last, live)
+
+    def _cancel(self, args: dict[str, t.Any], first: dict[str, t.Any]) -> None:
+        """The play was interrupted: nobody listens any more, and a message to nobody would be an error."""
+        self._display.verbosity = 0
+        self._execute({**self._follow_up(args, first), "state": "cancelled"})
 
     def _follow_up(self, args: dict[str, t.Any], first: dict[str, t.Any]) -> dict[str, t.Any]:
         """The same task for the runs that the first call found or made, by their ids."""
