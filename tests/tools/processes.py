@@ -37,7 +37,7 @@ def _read(pid: int) -> Process | None:
     return None if state in "ZX" else Process(pid, int(parent), command)
 
 
-def _all() -> list[Process]:
+def living() -> list[Process]:
     """Every living process."""
     pids = (int(name) for name in os.listdir("/proc") if name.isdigit())
     return [process for process in map(_read, pids) if process is not None]
@@ -47,7 +47,7 @@ def marked(value: str, name: str = MARKER) -> list[Process]:
     """The living processes, except this one, that carry a variable with this value in their environment."""
     wanted = f"{name}={value}".encode()
     found = []
-    for process in _all():
+    for process in living():
         try:
             environment = Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0")
         except OSError:
@@ -60,7 +60,7 @@ def marked(value: str, name: str = MARKER) -> list[Process]:
 def descendants(pid: int) -> list[Process]:
     """The processes below one, the nearest first; ansible-core's workers lead sessions of their own."""
     children: dict[int, list[Process]] = {}
-    for process in _all():
+    for process in living():
         children.setdefault(process.parent, []).append(process)
     found: list[Process] = []
     todo = [pid]
