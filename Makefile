@@ -43,8 +43,8 @@ lint: ## Run the linters and type checks
 bench: ## Measure the collection against hand-written equivalents (ROUNDS=5 ONLY='gate live')
 	@$(call in_dev,tests/bench/bench.py) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
-soak: ## Run the long tests in tests/soak
-	@$(PYTHON) $(TOOLS)/run_tests.py soak -- -s $(ARGS)
+soak: ## Run crashes and races with random kills (ROUNDS=20)
+	@$(PYTHON) tests/fault/soak.py $(if $(ROUNDS),--rounds $(ROUNDS))
 
 docs: ## Build the documentation of the collection's plugins into .build/docs
 	@$(PYTHON) $(TOOLS)/build_docs.py

@@ -34,7 +34,7 @@ def test_one_of_eight_playbooks_executes_the_run(
         assert [(end["run"]["phase"], end["run"]["state_type"]) for end in ends] == [
             ("succeeded", "COMPLETED")
         ] * RACERS
-        assert {(end["run"]["started_at"], end["run"]["finished_at"]) for end in ends}.__len__() == 1
+        assert len({(end["run"]["started_at"], end["run"]["finished_at"]) for end in ends}) == 1
         assert {end["run"]["exit_code"] for end in ends} <= {0, None}, "of an engine that lost the race"
 
 
