@@ -233,6 +233,8 @@ def _terminal(view: View, run: FlowRun) -> Decision:
     highest = max(entry.number if entry else 0, max(view.seen, default=0))
     if view.want.target <= max(highest, 1):
         return Decision(Step.DONE, phase, highest)
+    if run.state_type == "CANCELLED":
+        return Decision(Step.DONE, phase, highest, reason="a run that was cancelled is not launched again")
     return _next_attempt(view, phase)
 
 
