@@ -18,13 +18,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import re
 import secrets
 import typing as t
 
 from ansible_collections.flowops.prefect.plugins.module_utils._errors import FlowopsError
 from ansible_collections.flowops.prefect.plugins.module_utils._launch import AttemptKey
+from ansible_collections.flowops.prefect.plugins.module_utils._numbers import finite
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._client import INPUT_PREFIX, PrefectApi
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._objects import RunInput
 
@@ -203,17 +203,15 @@ def _text(item: RunInput, data: dict[str, t.Any], name: str, needed: bool = True
 
 def _parse_owner(item: RunInput) -> Owner:
     data = _load(item)
-    start_within = data.get("start_within")
-    if isinstance(start_within, bool) or not isinstance(start_within, (int, float)):
-        raise _damaged(item.key, "start_within is no number")
-    if not math.isfinite(start_within) or start_within < 0:
+    start_within = finite(data.get("start_within"))
+    if start_within is None or start_within < 0:
         raise _damaged(item.key, "start_within is no usable number of seconds")
     return Owner(
         locus=_text(item, data, "locus"),
         token=_text(item, data, "token"),
         controller=_text(item, data, "controller", needed=False),
         spec_hash=_text(item, data, "spec_hash", needed=False),
-        start_within=float(start_within),
+        start_within=start_within,
         created=item.created,
     )
 

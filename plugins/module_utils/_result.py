@@ -182,6 +182,12 @@ def _failure(outcome: RunOutcome) -> str:
     tracked = outcome.tracked
     if tracked.error is not None:
         return f"{_name(outcome)}: {tracked.error}"
+    if tracked.decision.step is Step.MISSING:
+        left = f", but attempt {tracked.decision.attempt} of it is here" if tracked.decision.attempt else ""
+        return (
+            f"{tracked.flow_run_id}: the server has no flow run of this id{left}. "
+            "Check flow_run_id, and that api_url is the right server."
+        )
     if outcome.timed_out and not tracked.settled:
         return (
             f"{_name(outcome)}: still {outcome.phase.value} when wait_timeout was over; it goes on. "

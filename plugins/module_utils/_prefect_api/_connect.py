@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 from ansible_collections.flowops.prefect.plugins.module_utils._errors import ApiError, ApiNotFound
@@ -21,6 +22,7 @@ from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._tran
 
 #: Generation by major version; ``/version`` says 0.8.4 on 2.20 and 3, so only ``/admin/version`` tells.
 DIALECTS: dict[int, type[PrefectApi]] = {3: PrefectApiV3}
+_MAJOR = re.compile(r"([0-9]{1,3})(?:\.|$)")
 _PLANNED = {2: "Prefect 2 and Orion are planned"}
 
 
@@ -35,10 +37,10 @@ def connect(settings: ApiSettings) -> PrefectApi:
             "Set api_url to the API's address: append /api to it.",
             status=404,
         ) from None
-    major = version.split(".")[0]
-    dialect = DIALECTS.get(int(major)) if major.isdecimal() and len(major) < 4 else None
+    major = _MAJOR.match(version)
+    dialect = DIALECTS.get(int(major[1])) if major else None
     if dialect is None:
-        planned = _PLANNED.get(int(major), "") if major.isdecimal() and len(major) < 4 else ""
+        planned = _PLANNED.get(int(major[1]), "") if major else ""
         raise ApiError(
             f"The server at {transport.url} is Prefect {printable(version, 40)}, which is not supported yet"
             + (f" ({planned})." if planned else "."),

@@ -260,7 +260,10 @@ def _server_key(deployment_id: str, user_key: str | None, salt: str) -> str:
 def _check_same(run: FlowRun, deployment: Deployment, given: dict[str, t.Any]) -> None:
     """The server answers a known key with the old run whatever else the request says: compare."""
     if run.deployment_id != deployment.id:
-        raise ApiError(f"The server answered with flow run {run.id}, which is of another deployment.")
+        raise ApiError(
+            f"The server answered with flow run {run.id}, which is of another deployment.",
+            "Check that api_url is a Prefect API of a supported version.",
+        )
     wanted = {**deployment.parameters, **given}
     names = sorted(
         name
@@ -299,7 +302,7 @@ def _flow_run(data: t.Any) -> FlowRun:
     return FlowRun(
         id=fields.uuid("id"),
         name=fields.label("name"),
-        state_type=state.text("type"),
+        state_type=state.state_type("type"),
         state_name=state.label("name"),
         state_message=state.label("message"),
         transition_id=details.optional_uuid("transition_id"),

@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import math
 import re
 import typing as t
 import uuid
 
 from ansible_collections.flowops.prefect.plugins.module_utils._errors import ApiError
+from ansible_collections.flowops.prefect.plugins.module_utils._numbers import finite
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._transport import printable
 
 TERMINAL_TYPES = frozenset(("COMPLETED", "FAILED", "CRASHED", "CANCELLED"))
+_STATE_TYPES = TERMINAL_TYPES.union(("SCHEDULED", "PENDING", "RUNNING", "PAUSED", "CANCELLING"))
 
 _MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:?\d\d)?")
 #: The server's words for "this very claim was made before".
@@ -184,6 +185,16 @@ class Fields:
             raise self._wrong(name)
         return value
 
+    def state_type(self, name: str) -> str:
+        """One of Prefect's: what another one would mean for a run cannot be guessed."""
+        value = self.text(name)
+        if value in _STATE_TYPES:
+            return value
+        raise ApiError(
+            f"The Prefect API's answer has a {self._what} of the unknown type {printable(value, 40)!r}.",
+            "Use a supported version of the Prefect server.",
+        )
+
     def label(self, name: str) -> str:
         """Text for people; empty where there is none."""
         return printable(self.optional_text(name) or "", 2000)
@@ -222,9 +233,10 @@ class Fields:
         value = self._data.get(name)
         if value is None:
             return default
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        number = finite(value)
+        if number is None:
             raise self._wrong(name)
-        return float(value)
+        return number
 
     def flag(self, name: str, default: bool) -> bool:
         value = self._data.get(name)

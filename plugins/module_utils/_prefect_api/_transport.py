@@ -379,7 +379,9 @@ class Transport:
         if reply.status == 404:
             raise ApiNotFound(f"The Prefect API at {self.url} knows no such object: {reason}.", status=404)
         raise ApiError(
-            f"The Prefect API refused {path.partition('?')[0]} (HTTP {reply.status}): {reason}.", status=reply.status
+            f"The Prefect API refused {path.partition('?')[0]} (HTTP {reply.status}): {reason}.",
+            "See the server's log." if reply.status >= 500 else "Correct what the server names.",
+            status=reply.status,
         )
 
     def _parse(self, reply: _Reply, shape: type | None) -> t.Any:
