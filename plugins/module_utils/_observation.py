@@ -47,6 +47,7 @@ class Observation:
         ``oom`` (True/False/None: the kernel killed it for memory / did not / unproven),
         ``timed_out`` ("start", "run" or absent), ``stopped`` (True: on our request),
         ``lost`` (text: why nobody can say how it ended, such as "host rebooted"),
+        ``hopeless`` (text: why no later look will say more than ``UNKNOWN``; somebody has to clear up),
         ``bootstrap`` (the last event that the bootstrap told: see ``_bootstrap``).
     """
 

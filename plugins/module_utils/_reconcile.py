@@ -229,6 +229,7 @@ class Reconciler:
             tracked.decision = decide(self._view(tracked))
             self._note_adoption(tracked)
             if tracked.decision.step in _WAITING:
+                _refuse_hopeless(tracked)
                 tracked.watched = True
                 self._plan_next_look(tracked)
                 return
@@ -393,6 +394,16 @@ class Reconciler:
         for tracked in stale:
             tracked.unreachable_since = None
         self.settle(stale)
+
+
+def _refuse_hopeless(tracked: Tracked) -> None:
+    """Waiting for what nobody will ever tell would never end."""
+    seen = tracked.observation
+    reason = seen.evidence.get("hopeless") if seen is not None else None
+    if reason and tracked.decision.step is Step.WAIT:
+        raise InfrastructureError(
+            f"{reason}.", "Make sure that nothing of this attempt runs, then move it away.", "damaged_state"
+        )
 
 
 def _presences(tracked: Tracked) -> dict[int, tuple[Presence, t.Any]]:

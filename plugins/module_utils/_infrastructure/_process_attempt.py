@@ -12,13 +12,13 @@ import contextlib
 import dataclasses
 import fcntl
 import json
-import math
 import os
 import time
 import typing as t
 
 from ansible_collections.flowops.prefect.plugins.module_utils._errors import NameCollision
 from ansible_collections.flowops.prefect.plugins.module_utils._launch import AttemptKey
+from ansible_collections.flowops.prefect.plugins.module_utils._numbers import finite
 from ansible_collections.flowops.prefect.plugins.module_utils._observation import Observation, Presence
 from ansible_collections.flowops.prefect.plugins.module_utils._state_dir import (
     READ_LIMIT,
@@ -56,10 +56,7 @@ _TEXT_LIMIT = 1000
 
 def number_in(fields: t.Mapping[str, t.Any] | None, name: str) -> float | None:
     """A finite number of a record, ``None`` where it has none."""
-    value = (fields or {}).get(name)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        return None
-    return float(value)
+    return finite((fields or {}).get(name))
 
 
 def integer_in(fields: t.Mapping[str, t.Any] | None, name: str) -> int | None:
@@ -147,7 +144,7 @@ class AttemptDirectory:
     def record(self, name: str) -> dict[str, t.Any] | None:
         """A record, ``None`` if nobody has written it yet. :raises DamagedError: it is none."""
         problem = ""
-        for _ in range(_TORN_READS):  # it may be overwritten while we read
+        for _attempt in range(_TORN_READS):  # it may be overwritten while we read
             try:
                 return unpack_record(read_file(self.descriptor, name, RECORD_SIZE))
             except FileNotFoundError:
@@ -318,6 +315,8 @@ def _evidence(found: Look, presence: Presence, lost: str) -> dict[str, t.Any]:
     }
     if presence is Presence.UNKNOWN and not found.damage:
         evidence["unknown"] = "it runs, or ran, in another PID namespace (a container?)"
+    if presence is Presence.UNKNOWN and found.damage and not found.locked:
+        evidence["hopeless"] = f"state_dir: runs/{found.key.name} cannot be understood: {found.damage}"
     evidence = {name: value for name, value in evidence.items() if value not in ("", None)}
     if end.get("stopped") is True or found.records.get(STOP_RECORD):
         evidence["stopped"] = True
