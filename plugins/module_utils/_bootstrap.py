@@ -307,7 +307,7 @@ def main() -> int:
     except Stop as stop:
         event = "not_now" if stop.code == EXIT_NOT_NOW else "refused"
         progress.tell(event, category=stop.category, detail=stop.detail, retry_after=stop.retry_after)
-        print(f"flowops: the engine is not started: {stop.category} {stop.detail}".rstrip(), file=sys.stderr)  # noqa: T201
+        sys.stderr.write(f"flowops: the engine is not started: {stop.category} {stop.detail}".rstrip() + "\n")
         return stop.code
     os.environ["PREFECT__FLOW_RUN_ID"] = document["flow_run_id"]
     runpy.run_module("prefect.engine", run_name="__main__", alter_sys=True)
@@ -315,4 +315,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

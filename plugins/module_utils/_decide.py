@@ -230,7 +230,7 @@ def _terminal(view: View, run: FlowRun) -> Decision:
     newest = view.unrecorded
     if newest is not None and newest.key.number > 1 and newest.key.number == view.want.target:
         return _unrecorded(run, newest)
-    highest = max(entry.number if entry else 0, max(view.seen, default=0))
+    highest = max([entry.number if entry else 0, *view.seen])
     if view.want.target <= max(highest, 1):
         return Decision(Step.DONE, phase, highest)
     if run.state_type == "CANCELLED":

@@ -172,18 +172,25 @@ class StateDirectory:
         self._folders: dict[str, int] = {}
 
     @classmethod
-    def open(cls, path: str | None, create: bool) -> StateDirectory | None:
+    def open(cls, path: str | None) -> StateDirectory | None:
         """Open it and check everything that an attacker or a mistake could have changed.
 
         :arg path: absolute or starting with ``~``; ``None`` for the default.
-        :returns: ``None`` where it does not exist and is not to be created.
+        :returns: ``None`` where it does not exist.
         :raises SettingsError: this directory cannot be used.
         """
         wanted = real_path(path)
-        if create:
-            _make(wanted)
-        elif not os.path.lexists(wanted):
-            return None
+        return cls._opened(wanted) if os.path.lexists(wanted) else None
+
+    @classmethod
+    def create(cls, path: str | None) -> StateDirectory:
+        """Like :meth:`open`; makes it where it does not exist."""
+        wanted = real_path(path)
+        _make(wanted)
+        return cls._opened(wanted)
+
+    @classmethod
+    def _opened(cls, wanted: str) -> StateDirectory:
         with explained(wanted):
             try:
                 descriptor = open_directory(wanted)
@@ -199,7 +206,7 @@ class StateDirectory:
         """Raise what :meth:`open` would, changing nothing."""
         wanted = real_path(path)
         existing, missing = _trusted_part(wanted)
-        directory = None if missing else cls.open(path, create=False)
+        directory = None if missing else cls.open(path)
         if directory is not None:
             directory.close()
         with explained(wanted):

@@ -62,7 +62,7 @@ class LiveOutput:
 
     def _turn(self, run: dict[str, t.Any]) -> str:
         """The run's new phase, with the link where it is first heard of and the reason where it went wrong."""
-        before, now = self._phases.get(run["flow_run_id"]), run["phase"]
+        before, now = self._phases.get(run["flow_run_id"]), str(run["phase"])
         self._phases[run["flow_run_id"]] = now
         if before == now:
             return ""

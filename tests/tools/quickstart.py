@@ -43,6 +43,7 @@ def _run_playbook(root: Path, home: Path, api_url: str) -> int:
         "prefect_api_url": api_url,
         "prefect_virtualenv": str(prefect_server.engine_python().parent.parent),
         "prefect_deployment": "hello/quickstart",
+        "prefect_state_dir": str(home / "state"),
     }
     inventory = home / "inventory.yml"
     local = {"ansible_connection": "local", "ansible_python_interpreter": str(tools / "python")}

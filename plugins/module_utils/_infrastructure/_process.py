@@ -192,16 +192,16 @@ class ProcessInfrastructure(Infrastructure):
         return found, observe(found, living, self._hostname)
 
     def _state(self) -> StateDirectory:
-        if self._opened is None:
+        state = self._existing_state()
+        if state is None:
             _require_platform()
-            self._opened = StateDirectory.open(self._state_dir, create=True)
-        assert self._opened is not None  # noqa: S101 - it was to be created
-        return self._opened
+            state = self._opened = StateDirectory.create(self._state_dir)
+        return state
 
     def _existing_state(self) -> StateDirectory | None:
         """For what changes nothing: where there is no directory there are no attempts."""
         if self._opened is None:
-            self._opened = StateDirectory.open(self._state_dir, create=False)
+            self._opened = StateDirectory.open(self._state_dir)
         return self._opened
 
     def warnings(self) -> list[str]:
@@ -334,7 +334,7 @@ class ProcessInfrastructure(Infrastructure):
         # Interpreters that do not come with the system may need this to find their own library.
         environment = {name: value for name, value in os.environ.items() if name == "LD_LIBRARY_PATH"}
         try:
-            process = subprocess.Popen(
+            process = subprocess.Popen(  # pylint: disable=ansible-bad-function  # outlives the module
                 [sys.executable, "-I", "-S", "-X", "utf8", script, str(directory.descriptor), directory.key.name],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

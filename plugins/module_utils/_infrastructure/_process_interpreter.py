@@ -229,7 +229,7 @@ def _prefect_version(interpreter: Interpreter, environment: dict[str, str]) -> s
 
 def _run(argv: t.Sequence[str], environment: dict[str, str]) -> tuple[str, int]:
     """Output and exit code; whatever it starts ends with it."""
-    process = subprocess.Popen(
+    process = subprocess.Popen(  # pylint: disable=ansible-bad-function  # no module here to run it
         argv,
         env=environment,
         cwd="/",

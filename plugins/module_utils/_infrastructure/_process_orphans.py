@@ -45,7 +45,7 @@ def _walk(tokens: t.Collection[str], visit: t.Callable[[str, int, str], None]) -
         return
     marks = {f"{TOKEN_VARIABLE}={token}".encode(): token for token in tokens}
     reads: dict[int, int] = {os.getpid(): _EMPTY_READS}
-    for _ in range(_PASSES):
+    for _pass in range(_PASSES):
         fresh = sorted((pid for pid in _pids() if reads.get(pid, 0) < _EMPTY_READS), reverse=True)
         certain = True
         for pid in fresh:  # the youngest first: the likeliest to vanish

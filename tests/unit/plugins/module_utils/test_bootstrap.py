@@ -34,7 +34,9 @@ def run(document, as_file, tmp_path, **environment):
     variables = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), **environment}
     if document is not None:
         variables["FLOWOPS_BOOTSTRAP"] = document
-    return subprocess.run([sys.executable, "-I", *program], env=variables, capture_output=True, text=True, timeout=60)
+    return subprocess.run(
+        [sys.executable, "-I", *program], env=variables, capture_output=True, text=True, timeout=60, check=False
+    )
 
 
 @pytest.mark.parametrize("as_file", [True, False])

@@ -34,13 +34,13 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="NOT TESTED: needs roo
 
 @pytest.fixture
 def state(tmp_path):
-    opened = StateDirectory.open(str(tmp_path / "a" / "b"), create=True)
+    opened = StateDirectory.create(str(tmp_path / "a" / "b"))
     yield opened
     opened.close()
 
 
 def refused(path, problem):
-    for action in (lambda: StateDirectory.open(str(path), create=True), lambda: StateDirectory.check(str(path))):
+    for action in (lambda: StateDirectory.create(str(path)), lambda: StateDirectory.check(str(path))):
         with pytest.raises(SettingsError, match=problem) as caught:
             action()
         assert str(caught.value).startswith("state_dir: ")
@@ -55,7 +55,7 @@ def test_what_is_created_is_for_the_user_alone(tmp_path, state):
 
 
 def test_nothing_is_created_by_looking(tmp_path):
-    assert StateDirectory.open(str(tmp_path / "x" / "y"), create=False) is None
+    assert StateDirectory.open(str(tmp_path / "x" / "y")) is None
     StateDirectory.check(str(tmp_path / "x" / "y"))
     assert not (tmp_path / "x").exists()
 
@@ -82,7 +82,7 @@ def test_a_link_is_refused_and_one_above_is_followed(tmp_path):
     (tmp_path / "real").mkdir(mode=0o700)
     (tmp_path / "link").symlink_to(tmp_path / "real")
     refused(tmp_path / "link", "Not a directory|symbolic")
-    opened = StateDirectory.open(str(tmp_path / "link" / "state"), create=True)
+    opened = StateDirectory.create(str(tmp_path / "link" / "state"))
     assert opened.path == os.path.realpath(tmp_path / "real" / "state")
     opened.close()
 
@@ -104,13 +104,13 @@ def test_what_others_can_replace_is_refused(tmp_path):
     (tmp_path / "open").chmod(0o777)
     refused(tmp_path / "open" / "state", "can be written by others")
     (tmp_path / "open").chmod(0o1777)
-    StateDirectory.open(str(tmp_path / "open" / "state"), create=True).close()
+    StateDirectory.create(str(tmp_path / "open" / "state")).close()
 
 
 def test_the_private_group_of_a_user_is_no_stranger(tmp_path):
     (tmp_path / "home").mkdir()
     (tmp_path / "home").chmod(0o770)
-    StateDirectory.open(str(tmp_path / "home" / "state"), create=True).close()
+    StateDirectory.create(str(tmp_path / "home" / "state")).close()
 
 
 @needs_root
@@ -139,7 +139,7 @@ def test_what_cannot_be_written_is_refused(tmp_path):
         "from ansible_collections.flowops.prefect.plugins.module_utils._errors import SettingsError\n"
         "os.setgroups([]); os.setgid(12345); os.setuid(12345)\n"
         "for action in (lambda: StateDirectory.check(sys.argv[1]),"
-        " lambda: StateDirectory.open(sys.argv[1], create=True)):\n"
+        " lambda: StateDirectory.create(sys.argv[1])):\n"
         "    try:\n        action()\n"
         "    except SettingsError as error:\n        print(error)\n"
     )
