@@ -5,12 +5,13 @@
 """Measures the collection against hand-written equivalents and stock tools, and writes docs/performance.md.
 
 Everything is a ratio of two things measured in turns on the same machine: absolute times say more about the machine.
-``--only`` measures a part and writes nothing.
+The figures are kept in docs/performance.json after each part, so ``--only`` replaces those of a part.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
 import subprocess
@@ -19,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "fixtures"))
@@ -26,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "fixtures"))
 import ansible_play
 import environments
 import prefect_server
-from measurements import CONCURRENCY, GATE_FACTOR, MEASUREMENTS, TASKS
+from measurements import CONCURRENCY, GATE_FACTOR, MEASUREMENTS, MORE_ROUNDS, TASKS
 from measuring import Bench, Row
 from prefect_rest import PrefectRest
 from scratch import scratch
@@ -34,13 +36,15 @@ from scratch import scratch
 ROOT = environments.CHECKOUT
 
 HEAD = ["work", "against", "work needs", "the other needs", "measured", "wanted", ""]
+CONDITIONS = ["part", "rounds", "load before", "load after", "date"]
+Part = dict[str, list[Any]]
 # What people wrote below this line is kept.
 NOTES = "## Notes"
 
 DOCUMENT = """\
 # Performance
 
-Written by `make bench`, which measures all of it; the notes at the end are by hand. The figures are medians, with the
+Written by `make bench`; the notes at the end are by hand. The figures are medians, with the
 smallest and the largest in brackets. The compared things are measured in turns, the ratio is the median of the ratios
 of the rounds.
 
@@ -49,6 +53,10 @@ of the rounds.
 ## The machine
 
 {machine}
+
+The load is the average of the last minute; what a part itself makes of it counts.
+
+{conditions}
 
 ## What is measured
 
@@ -67,17 +75,17 @@ of the rounds.
 CPU time is that of the process and of all its children that ended (`wait4`). Floor and subject use the same
 interpreters; the bytecode of Prefect, Ansible and the collection is compiled before. Repeat it with
 
-    make bench                       # everything; writes this file
+    make bench                       # everything
     make bench ROUNDS=5              # more rounds
     make bench ONLY='gate repeated'  # a part: {parts}
 
 {notes}"""
 
 
-def table(rows: Sequence[Row]) -> str:
-    """The rows as Markdown that can be read in a terminal too."""
-    lines = [HEAD, *(row.cells for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(HEAD))]
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown that can be read in a terminal too."""
+    lines = [head, *rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
     lines.insert(1, ["-" * width for width in widths])
     return "\n".join("| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths)) + " |" for line in lines)
 
@@ -93,55 +101,66 @@ def _processor() -> str:
     return names[0].partition(":")[2].strip() if names else platform.machine()
 
 
-def machine(rest: PrefectRest, options: argparse.Namespace, loads: Sequence[float]) -> str:
-    """What the figures were measured on, and how busy it was with other things."""
+def machine(rest: PrefectRest) -> str:
+    """What the figures were measured on."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     core = ansible_play.ansible_playbook()
-    facts = {
-        "processor": f"{os.cpu_count()} cores, {_processor()}",
-        "memory": f"{memory:.0f} GB",
-        "system": f"{platform.system()} {platform.release()}",
-        "controller and host": f"{_first_line([core, '--version'])}, {_first_line([core.with_name('python'), '-V'])}",
-        "engine and server": f"Prefect {rest.get('/admin/version')}, "
-        f"{_first_line([prefect_server.engine_python(), '-V'])}",
-        "date": time.strftime("%Y-%m-%d", time.gmtime()),
-        "rounds": f"{options.rounds} (finished runs {options.rounds + 2}, gate {options.rounds * GATE_FACTOR})",
-        "load": f"average of the last minute, after each measurement: {', '.join(f'{load:.1f}' for load in loads)}; "
-        f"{options.load_before:.1f} before the first",
-    }
-    return "\n".join(f"- {name}: {fact}" for name, fact in facts.items())
+    controller = f"{_first_line([core, '--version'])}, {_first_line([core.with_name('python'), '-V'])}"
+    engine = f"Prefect {rest.get('/admin/version')}, {_first_line([prefect_server.engine_python(), '-V'])}"
+    return "\n".join(
+        [
+            f"- {os.cpu_count()} cores, {_processor()}, {memory:.0f} GB, {platform.system()} {platform.release()}",
+            f"- controller and host: {controller}",
+            f"- engine and server: {engine}",
+        ]
+    )
 
 
-def measure(options: argparse.Namespace, names: Sequence[str]) -> tuple[list[Row], str]:
-    """Take the measurements; returns the rows and the machine's description."""
+def measure_part(name: str, bench: Bench) -> tuple[list[Row], Part]:
+    """Take one measurement; returns its rows, and what is kept of them."""
+    print(f"--- {name}", flush=True)
+    before = os.getloadavg()[0]
+    rows = MEASUREMENTS[name](bench)
+    cells = [row.cells for row in rows]
+    print(table(HEAD, cells), flush=True)
+    rounds = bench.rounds * {"gate": GATE_FACTOR}.get(name, 1) + {"repeated": MORE_ROUNDS}.get(name, 0)
+    date = time.strftime("%Y-%m-%d", time.gmtime())
+    return rows, {"rows": cells, "conditions": [name, str(rounds), f"{before:.1f}", f"{os.getloadavg()[0]:.1f}", date]}
+
+
+def measure(options: argparse.Namespace) -> list[Row]:
+    """Take the measurements and write each of them down."""
     rows: list[Row] = []
-    loads = []
     with tempfile.TemporaryDirectory(prefix="flowops-bench-") as temporary:
         with prefect_server.PrefectServer(Path(temporary) / "server") as server:
             rest = PrefectRest(server.api_url)
             bench = Bench(rest, Path(temporary), options.rounds, options.chatty_seconds)
-            for name in names:
-                print(f"--- {name}", flush=True)
-                found = MEASUREMENTS[name](bench)
-                loads.append(os.getloadavg()[0])
-                print(table(found), flush=True)
+            for name in options.only or MEASUREMENTS:
+                found, part = measure_part(name, bench)
                 rows += found
-            return rows, machine(rest, options, loads)
+                if options.document:
+                    write(options.document, {name: part}, machine(rest))
+    return rows
 
 
-def write(document: Path, rows: Sequence[Row], description: str) -> None:
-    """Write the document anew, but for what people wrote into it."""
+def write(document: Path, new: dict[str, Part], description: str) -> None:
+    """Write the document anew, but for what people wrote into it and for parts that are not measured now."""
+    figures = document.with_suffix(".json")
+    known = json.loads(figures.read_text()) if figures.exists() else {}
+    parts = {name: {**known, **new}[name] for name in MEASUREMENTS if name in known or name in new}
+    figures.write_text(json.dumps(parts, indent=1, ensure_ascii=False) + "\n")
     before = document.read_text() if document.exists() else ""
-    notes = NOTES + before.partition(NOTES)[2] if NOTES in before else f"{NOTES}\n"
-    text = DOCUMENT.format(
-        table=table(rows),
-        machine=description,
-        concurrency=CONCURRENCY,
-        tasks=TASKS,
-        parts=", ".join(MEASUREMENTS),
-        notes=notes,
+    document.write_text(
+        DOCUMENT.format(
+            table=table(HEAD, [cells for part in parts.values() for cells in part["rows"]]),
+            machine=description,
+            conditions=table(CONDITIONS, [part["conditions"] for part in parts.values()]),
+            concurrency=CONCURRENCY,
+            tasks=TASKS,
+            parts=", ".join(MEASUREMENTS),
+            notes=NOTES + (before.partition(NOTES)[2] or "\n"),
+        )
     )
-    document.write_text(text)
 
 
 def measure_in_copy() -> int:
@@ -159,18 +178,13 @@ def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3, help="how often each thing is measured")
-    parser.add_argument("--only", nargs="+", choices=list(MEASUREMENTS), help="measure a part, write nothing")
+    parser.add_argument("--only", nargs="+", choices=list(MEASUREMENTS), help="measure a part")
     parser.add_argument("--chatty-seconds", type=int, default=300, help="length of the chatty run")
     parser.add_argument("--document", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if "ansible_collections" not in ROOT.parts:
         return measure_in_copy()
-    options.load_before = os.getloadavg()[0]
-    rows, description = measure(options, options.only or list(MEASUREMENTS))
-    print(f"\n{table(rows)}\n\n{description}")
-    if options.document and not options.only:
-        write(options.document, rows, description)
-    return 0 if all(row.met for row in rows) else 1
+    return 0 if all(row.met for row in measure(options)) else 1
 
 
 if __name__ == "__main__":
