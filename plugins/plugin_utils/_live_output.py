@@ -40,6 +40,11 @@ class LiveOutput:
         """Whether full output is shown for these runs."""
         return self._wanted if self._wanted is not None else len(runs) <= STREAMED_RUNS
 
+    @property
+    def silent(self) -> bool:
+        """Whether nothing is shown at all, so that nobody is helped by a look before the end."""
+        return self._wanted is False
+
     def update(self, runs: t.Sequence[dict[str, t.Any]]) -> None:
         """Show what is new in the ``runs`` of a module's result."""
         news = self._new_lines(runs) if self.streams(runs) else self._new_progress(runs)

@@ -184,7 +184,7 @@ class RunnerAction(ActionBase):
             poll = {**follow_up, "wait": True, "wait_timeout": hold}
             if live.streams(last["runs"]):
                 poll |= {"log_cursor": dict(live.cursors), "poll_interval": min(interval, hold)}
-            else:
+            elif not live.silent:
                 poll["wait_timeout"] = max(0.1, min(hold, 2 * interval))
             answer = self._try(poll)
             if answer.get("category") in _PASSING:
