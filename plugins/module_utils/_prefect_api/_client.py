@@ -58,7 +58,8 @@ class PrefectApi(abc.ABC):
         return self._read_flow_run(checked_id(flow_run_id, "flow_run_id"))
 
     @abc.abstractmethod
-    def _read_flow_run(self, flow_run_id: str) -> FlowRun: ...
+    def _read_flow_run(self, flow_run_id: str) -> FlowRun:
+        """The same for an id that was checked."""
 
     @abc.abstractmethod
     def read_deployment(self, deployment: str) -> Deployment:
