@@ -7,13 +7,12 @@
 from __future__ import annotations
 
 import json
-import pathlib
 import re
 import typing as t
 
 import pytest
-import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from malformed_settings import CASES, CONTROLLER_ONLY, check, task_of
 
 from ansible_collections.flowops.prefect.plugins.module_utils._argspec import argument_spec
 from ansible_collections.flowops.prefect.plugins.module_utils._errors import SettingsError
@@ -22,78 +21,11 @@ from ansible_collections.flowops.prefect.plugins.module_utils._redact import mas
 from ansible_collections.flowops.prefect.plugins.module_utils._task import parse_task
 from ansible_collections.flowops.prefect.plugins.plugin_utils._models import HAS_PYDANTIC, validate_on_controller
 
-_API = {"api_url": "http://prefect.example.com:4200/api"}
-_BASES: dict[str, dict[str, t.Any]] = {
-    "bare": _API,
-    "id": {**_API, "flow_run_id": "0f6e2d3c-5a41-4c8e-9b7d-1e2f3a4b5c6d"},
-    "deployment": {**_API, "deployment": "hello/quickstart"},
-}
-_REPEAT = re.compile(r"<(.) \* (\d+)>")
-
-CASES: list[dict[str, t.Any]] = yaml.safe_load(pathlib.Path(__file__).with_name("settings.yml").read_text("utf-8"))
-
-#: What cannot reach a host as it is: JSON carries neither bytes nor lone surrogates nor names that are no texts; dates
-#: arrive as texts, and Ansible makes texts of numbers before a module sees them.
-_CONTROLLER_ONLY = {
-    "a tag that is a mapping",
-    "a tag that is null",
-    "a tag that YAML changed",
-    "a key that YAML changed",
-    "a key that is a date",
-    "a date in env",
-    "a conda name that YAML changed",
-    "a name that YAML changed",
-    "a name that is a number",
-    "a parameter's name that is a number",
-    "a parameter's name that is a boolean",
-    "a key that is a list",
-    "bytes",
-    "run_timeout as boolean",
-    "an API key that is a mapping",
-    "an API key that is a list",
-}
-
-
-def expanded(value: t.Any) -> t.Any:
-    """What YAML cannot say in a line."""
-    if isinstance(value, dict):
-        return {expanded(key): expanded(entry) for key, entry in value.items()}
-    if isinstance(value, list):
-        return [expanded(entry) for entry in value]
-    if value == "<huge>":
-        return 10**400
-    if isinstance(value, str):
-        text = value.replace("<surrogate>", "\ud800")
-        return _REPEAT.sub(lambda found: found[1] * int(found[2]), text)
-    return value
-
-
-def task_of(case: dict[str, t.Any]) -> dict[str, t.Any]:
-    """The task that a case stands for."""
-    return {**_BASES[case.get("base", "id")], **expanded(case["with"])}
-
 
 def errors_on_host(task: dict[str, t.Any]) -> list[str]:
     with pytest.raises(SettingsError) as caught:
         parse_task(task, "subprocess")
     return caught.value.message.splitlines()
-
-
-def check(case: dict[str, t.Any], errors: list[str]) -> None:
-    """The error says where, what and what to do, and no more."""
-    whole = "\n".join(errors)
-    lines = [line.removeprefix("- ") for line in errors]
-    named = [line for line in lines if line.startswith(case["field"] + " ")]
-    assert named, whole
-    for line in named:
-        assert re.search(r"\. \S.*[.?]$", line), f"no remedy: {line}"
-    for text in case.get("says", ()):
-        assert text in whole
-    assert "CANARY" not in whole
-    assert "Traceback" not in whole
-    assert whole.isprintable() or "\n" in whole
-    assert all(line.isprintable() for line in lines), whole
-    assert all(len(line) < 700 for line in lines), whole
 
 
 def ids(case: dict[str, t.Any]) -> str:
@@ -131,7 +63,7 @@ def test_both_say_the_same_words(case):
 @pytest.mark.parametrize("case", CASES, ids=ids)
 def test_after_ansible_s_own_argument_spec(case):
     """The way of a host without the controller's validation: Ansible converts first, then the module looks."""
-    if case["case"] in _CONTROLLER_ONLY:
+    if case["case"] in CONTROLLER_ONLY:
         return
     task = task_of(case)
     try:
