@@ -177,7 +177,8 @@ msg:
   description: In one line what came of the runs. For failures name, reason, remedy and address.
   returned: always
   type: str
-  sample: "2 of 50 runs failed: load-a: the engine was killed for memory (Give the host more memory) http://…"
+  sample: "lively-hornet: Flow run encountered an exception: RuntimeError: this flow always fails (Look at the run's
+    logs; the flow itself has to be mended.) http://127.0.0.1:4200/runs/flow-run/0f6e2d3c-5a41-4c8e-9b7d-1e2f3a4b5c6d"
 category:
   description: What kind of error kept the task from its work, such as V(bad_settings) or V(api_unreachable).
   returned: when the task itself failed
@@ -187,7 +188,43 @@ run:
   description: The same as the entry of RV(runs).
   returned: when the task is about just one run
   type: dict
-  sample: {}
+  sample:
+    flow_run_id: 0f6e2d3c-5a41-4c8e-9b7d-1e2f3a4b5c6d
+    name: lively-hornet
+    url: http://127.0.0.1:4200/runs/flow-run/0f6e2d3c-5a41-4c8e-9b7d-1e2f3a4b5c6d
+    deployment: hello/quickstart
+    state: Completed
+    state_type: COMPLETED
+    state_message: ""
+    phase: succeeded
+    action: launched
+    attempt: 1
+    infrastructure:
+      type: subprocess
+      identifier: "web-1:28387"
+      name: 0f6e2d3c-5a41-4c8e-9b7d-1e2f3a4b5c6d-1
+      host: web-1
+      node: ""
+    exit_code: 0
+    signal: null
+    diagnosis: null
+    created_at: "2026-11-23T11:45:34Z"
+    started_at: "2026-11-23T11:45:36Z"
+    finished_at: "2026-11-23T11:45:36Z"
+    durations: {pull: null, start: 1.695, run: 0.049}
+    log:
+      lines:
+        - "11:45:36.340 | INFO    | Flow run 'lively-hornet' - Beginning flow run 'lively-hornet' for flow 'hello'"
+        - "11:45:36.344 | INFO    | Flow run 'lively-hornet' - Hello, world!"
+        - "11:45:37.510 | INFO    | Flow run 'lively-hornet' - Finished in state Completed()"
+      truncated: false
+    artifacts: {}
+    warnings: []
+    debug:
+      spec_hash: dbcc457ac4c6e723a81bf295791875b56068568e700b9f108f4c9a91d97a1c8a
+      cursor: "1:784"
+      token: 125a54ac-6023-423a-8bfa-c5f81cbf53c5
+      reason: ""
 runs:
   description:
     - The runs in the order of the task. The keys are the same for every kind of infrastructure, on success and on
@@ -230,7 +267,7 @@ runs:
       description: What Prefect says about the state.
       returned: always
       type: str
-      sample: Finished in state Completed()
+      sample: "Flow run encountered an exception: RuntimeError: this flow always fails"
     phase:
       description:
         - How the run stands, in one of the words V(absent), V(pending), V(queued), V(running), V(suspended),
@@ -265,7 +302,7 @@ runs:
           description: What Prefect records as the infrastructure's process id, host and pid.
           returned: always
           type: str
-          sample: "web-1:71834"
+          sample: "web-1:28387"
         name:
           description: Name of the attempt on the host.
           returned: always
@@ -301,17 +338,17 @@ runs:
           description: One word for programs.
           returned: always
           type: str
-          sample: flow_import_error
+          sample: flow_failed
         reason:
           description: What happened.
           returned: always
           type: str
-          sample: "the flow's code does not import: No module named 'pandas'"
+          sample: "Flow run encountered an exception: RuntimeError: this flow always fails"
         remedy:
           description: What to do about it.
           returned: always
           type: str
-          sample: Install what it imports into the environment of the run, or correct the code.
+          sample: Look at the run's logs; the flow itself has to be mended.
         retryable:
           description: Whether running it again may help by itself.
           returned: always
@@ -321,17 +358,17 @@ runs:
       description: When the run was created, ISO 8601 in UTC.
       returned: always
       type: str
-      sample: "2026-11-23T10:07:00Z"
+      sample: "2026-11-23T11:45:34Z"
     started_at:
       description: When the flow started, or null.
       returned: always
       type: str
-      sample: "2026-11-23T10:07:04Z"
+      sample: "2026-11-23T11:45:36Z"
     finished_at:
       description: When the flow ended, or null.
       returned: always
       type: str
-      sample: "2026-11-23T10:07:05Z"
+      sample: "2026-11-23T11:45:36Z"
     durations:
       description: Seconds, null for what did not happen.
       returned: always
@@ -345,12 +382,12 @@ runs:
           description: From the start of the engine to the start of the flow.
           returned: always
           type: float
-          sample: 3.412
+          sample: 1.695
         run:
           description: From the start of the flow to its end.
           returned: always
           type: float
-          sample: 0.287
+          sample: 0.049
     log:
       description: Output of the engine. Its last lines (see O(log_lines)), or what came after O(log_cursor).
       returned: always
@@ -361,7 +398,7 @@ runs:
           returned: always
           type: list
           elements: str
-          sample: ["10:07:04.913 | INFO    | Flow run 'lively-hornet' - Hello, world!"]
+          sample: ["11:45:36.344 | INFO    | Flow run 'lively-hornet' - Hello, world!"]
         truncated:
           description: Whether output is missing before or within these lines.
           returned: always
@@ -387,17 +424,17 @@ runs:
           description: Digest of what the attempt was launched with, without the values of secrets.
           returned: always
           type: str
-          sample: 9f2c1b3a5d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718
+          sample: dbcc457ac4c6e723a81bf295791875b56068568e700b9f108f4c9a91d97a1c8a
         cursor:
           description: Position in the output, for O(log_cursor).
           returned: always
           type: str
-          sample: "1:2048"
+          sample: "1:784"
         token:
           description: Random text that marks what belongs to the attempt.
           returned: always
           type: str
-          sample: 5f0c8a52-6b52-4f0e-a5ff-0d8f3e0f2f11
+          sample: 125a54ac-6023-423a-8bfa-c5f81cbf53c5
         reason:
           description: Why the collection did what it did last.
           returned: always
@@ -424,13 +461,47 @@ summary:
   description: How many runs were launched, adopted, followed and removed, and how many are in which phase.
   returned: when the task got as far as its runs
   type: dict
-  sample: {launched: 48, adopted: 2, followed: 0, removed: 0, succeeded: 48, failed: 2}
+  sample:
+    launched: 1
+    adopted: 0
+    followed: 0
+    removed: 0
+    absent: 0
+    pending: 0
+    queued: 0
+    running: 0
+    suspended: 0
+    succeeded: 1
+    failed: 0
+    cancelled: 0
+    lost: 0
+    unknown: 0
 would_launch:
   description: What would be started for each run, with secrets masked.
   returned: in check mode
   type: list
   elements: dict
-  sample: []
+  sample:
+    - deployment: hello/quickstart
+      argv:
+        - /srv/flows/venv/bin/python
+        - /srv/flows/state/lib/2a8b81c358393b95e0e1ebe38aac3df55e97e987d442931e330a54c8b7649e45.py
+      environment:
+        FLOWOPS_ATTEMPT_TOKEN: "********"
+        FLOWOPS_BOOTSTRAP: "********"
+        GREETING_TOKEN: "********"
+        HOME: /home/flows
+        LANG: C.UTF-8
+        PATH: /srv/flows/venv/bin:/usr/local/bin:/usr/bin:/bin
+        PREFECT_API_URL: http://127.0.0.1:4200/api
+        PYTHONUNBUFFERED: "1"
+        VIRTUAL_ENV: /srv/flows/venv
+      working_directory: /srv/flows/state/runs/00000000-0000-0000-0000-000000000000-1/work
+      name: 00000000-0000-0000-0000-000000000000-1
+      state_directory: /srv/flows/state
+      flow_run_name: (chosen by the server)
+      parameters:
+        name: Ada
 """
 
 import json

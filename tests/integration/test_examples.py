@@ -1,0 +1,144 @@
+# Copyright (c) 2026, The flowops.prefect authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the documentation of the modules shows is what they do: every example is executed, every result compared."""
+
+from __future__ import annotations
+
+import ast
+import textwrap
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible_play import COLLECTION_ROOT, PlayResult, RunPlaybook
+from prefect_rest import PrefectRest
+from prefect_server import engine_python
+from runner import runner_task
+
+MODULES = sorted((COLLECTION_ROOT / "plugins" / "modules").glob("*.py"))
+#: What Ansible itself adds to the result of any module.
+OF_ANSIBLE = {"changed", "failed", "invocation", "diff", "warnings", "exception"}
+
+HEAD = """
+- name: Examples
+  hosts: all
+  gather_facts: false
+  module_defaults:
+    group/flowops.prefect.prefect:
+      state_dir: "{{ test_state_dir }}"
+  tasks:
+"""
+
+
+def documented(path: Path, name: str) -> str:
+    """One of the texts that document a module."""
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == name:
+            return str(ast.literal_eval(node.value))
+    raise AssertionError(f"{path.name} has no {name}")
+
+
+class _Loader(yaml.SafeLoader):
+    """Understands Ansible's tag for texts that are no templates."""
+
+
+_Loader.add_constructor("!unsafe", lambda loader, node: loader.construct_scalar(node))
+
+
+def tasks_of(examples: str) -> list[dict[str, Any]]:
+    tasks: list[dict[str, Any]] = yaml.load(examples, Loader=_Loader)  # noqa: S506  # a safe loader
+    return tasks
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: path.stem)
+def test_every_example(
+    run_playbook: RunPlaybook, rest: PrefectRest, api_url: str, tmp_path: Path, module: Path
+) -> None:
+    """As they stand, one after the other, since they build on each other's results."""
+    rest.create_deployment("hello", name="quickstart")
+    examples = documented(module, "EXAMPLES")
+    names = [task["name"] for task in tasks_of(examples)]
+    variables = {
+        "prefect_api_url": api_url,
+        "prefect_virtualenv": str(engine_python().parent.parent),
+        "batch_id": uuid.uuid4().hex,
+        "greeting_token": "canary-3f1b",
+        "test_state_dir": str(tmp_path / "state"),
+    }
+    play = run_playbook(HEAD + textwrap.indent(examples, "    "), extra_vars=variables, timeout=300).check()
+    assert "canary-3f1b" not in play.output
+    skipped = [one.task for one in play.results if one.status == "skipped"]
+    assert set(names) == {one.task for one in play.results}
+    for name in skipped:
+        _execute_with_a_failed_run(run_playbook, rest, examples, name, variables)
+
+
+def _execute_with_a_failed_run(
+    run_playbook: RunPlaybook, rest: PrefectRest, examples: str, name: str, variables: dict[str, Any]
+) -> None:
+    """An example for when something failed, once more, now that something has."""
+    deployment = rest.get("/deployments/name/hello/quickstart")
+    run_id = rest.create_flow_run(deployment["id"])["id"]
+    rest.set_state(run_id, "FAILED", force=True)
+    (example,) = [text for text in _split(examples) if tasks_of(text)[0]["name"] == name]
+    batch = {"flow_run_ids": [run_id], "failed_runs": [run_id]}
+    play = run_playbook(HEAD + textwrap.indent(example, "    "), extra_vars={**variables, "batch": batch}).check()
+    assert (play.last["run"]["attempt"], play.last["run"]["phase"]) == (2, "succeeded")
+
+
+def _split(examples: str) -> list[str]:
+    """The text of each task."""
+    parts = examples.strip().split("\n- ")
+    return [parts[0], *(f"- {part}" for part in parts[1:])]
+
+
+@pytest.fixture
+def results(run_playbook: RunPlaybook, rest: PrefectRest, api_url: str, tmp_path: Path) -> dict[str, dict[str, Any]]:
+    """Results of one kind each."""
+    hello, fail = rest.create_deployment("hello"), rest.create_deployment("fail")
+
+    def result(**options: Any) -> dict[str, Any]:
+        check = bool(options.pop("check", False))
+        play: PlayResult = run_playbook(runner_task(api_url, tmp_path / "state", **options), check=check)
+        return play.last
+
+    return {
+        "check": result(deployment=hello["full_name"], check=True),
+        "success": result(deployment=hello["full_name"]),
+        "failure": result(flow_run_id=rest.create_flow_run(fail["id"])["id"]),
+        "error": result(flow_run_id=rest.create_flow_run(fail["id"])["id"], virtualenv="/nonexistent", python=None),
+        "two": result(flow_run_ids=[rest.create_flow_run(fail["id"])["id"] for _time in range(2)], check=True),
+    }
+
+
+def compare(place: str, described: dict[str, Any], real: dict[str, Any], ignored: set[str]) -> list[str]:
+    """Where a result and its documentation differ."""
+    found = [f"{place}{name} is not documented" for name in real if name not in described and name not in ignored]
+    for name, entry in described.items():
+        if name not in real:
+            if entry["returned"] == "always":
+                found.append(f"{place}{name} is missing")
+            continue
+        inner = real[name] if entry["type"] == "list" else [real[name]]
+        for one in inner if "contains" in entry else ():
+            if one is not None:
+                found += compare(f"{place}{name}.", entry["contains"], one, set())
+    return found
+
+
+def test_results_are_as_documented(results: dict[str, dict[str, Any]]) -> None:
+    (module,) = [path for path in MODULES if path.stem == "flow_runner_subprocess"]
+    described = yaml.safe_load(documented(module, "RETURN"))
+    for kind, result in results.items():
+        own = {name: value for name, value in result.items() if not name.startswith("_ansible_")}
+        assert not compare(f"{kind}: ", described, own, OF_ANSIBLE)
+    runs = described["runs"]["contains"]
+    assert set(described["run"]["sample"]) == set(runs) == set(results["success"]["run"])
+    assert set(described["summary"]["sample"]) == set(results["success"]["summary"])
+    assert set(described["would_launch"]["sample"][0]) == set(results["check"]["would_launch"][0])
+    assert results["success"]["run"]["phase"] == "succeeded"
+    assert results["failure"]["run"]["diagnosis"]["category"] == "flow_failed"
