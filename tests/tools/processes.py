@@ -57,6 +57,14 @@ def marked(value: str, name: str = MARKER) -> list[Process]:
     return found
 
 
+def below(folder: Path) -> list[Process]:
+    """The living processes, except this one, whose command names something in a folder.
+
+    Runs get an environment of their own, without any mark, so they are known by their state directory.
+    """
+    return [one for one in living() if f"{folder}/" in one.command and one.pid != os.getpid()]
+
+
 def descendants(pid: int) -> list[Process]:
     """The processes below one, the nearest first; ansible-core's workers lead sessions of their own."""
     children: dict[int, list[Process]] = {}

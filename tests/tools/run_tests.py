@@ -186,6 +186,24 @@ def _count(report: Path) -> Outcome:
     return outcome
 
 
+def _left_behind(run_id: str, temporary: Path) -> Outcome:
+    """A failure for each process that the tests started and did not end; ends it, since it would disturb others.
+
+    :arg run_id: marks what the tests start, :arg temporary: is what supervisors and engines, unmarked, are known by.
+    """
+    outcome = Outcome()
+    deadline = time.monotonic() + 10
+    while (left := [*processes.marked(run_id), *processes.below(temporary)]) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    for process in {process.pid: process for process in left}.values():
+        outcome.failed.append(f"process left behind: {process.pid} {process.command[:200]}")
+        try:
+            os.kill(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+    return outcome
+
+
 def pytest(
     environment: Path, root: Path, paths: Sequence[str], words: Sequence[str], env: Mapping[str, str]
 ) -> Outcome:
@@ -196,12 +214,15 @@ def pytest(
     present = [path for path in paths if (root / path).exists()]
     if not present:
         return Outcome(skipped=[f"{' '.join(paths)}: there are no tests"])
+    run_id = uuid.uuid4().hex
     with tempfile.TemporaryDirectory(prefix="flowops-tests-") as temporary:
         report = Path(temporary) / "report.xml"
         parallel = [] if "-n" in words else ["-n", str(WORKERS), "--dist", "worksteal"]
         options = [*parallel, "-p", "no:cacheprovider", f"--basetemp={temporary}/tmp", f"--junitxml={report}", "-q"]
-        done = execute([environment / "bin" / "python", "-m", "pytest", *options, *words, *present], root, env)
+        command = [environment / "bin" / "python", "-m", "pytest", *options, *words, *present]
+        done = execute(command, root, {**env, processes.MARKER: run_id})
         outcome = _count(report) if report.exists() else Outcome()
+        outcome.add(_left_behind(run_id, Path(temporary)))
     if done.returncode not in (0, 5) and not outcome.failed:
         outcome.failed.append(f"pytest ended with {done.returncode}")
     if outcome.failed or words:
@@ -232,21 +253,6 @@ def units_host(words: Sequence[str]) -> Outcome:
         return pytest(environment, root, ["tests/unit/plugins/module_utils"], words, env)
 
 
-def _left_behind(run_id: str) -> Outcome:
-    """A failure for each process that the tests started and did not end; ends it, since it would disturb others."""
-    outcome = Outcome()
-    deadline = time.monotonic() + 10
-    while (left := processes.marked(run_id)) and time.monotonic() < deadline:
-        time.sleep(0.2)
-    for process in left:
-        outcome.failed.append(f"process left behind: {process.pid} {process.command[:200]}")
-        try:
-            os.kill(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-    return outcome
-
-
 def real_servers(*paths: str) -> Callable[[Sequence[str]], Outcome]:
     """Tests with real servers and engines, none of which may outlive them."""
 
@@ -255,16 +261,12 @@ def real_servers(*paths: str) -> Callable[[Sequence[str]], Outcome]:
         dev = environments.ensure("dev")
         environments.ensure("prefect3")
         system_packages.ensure()
-        run_id = uuid.uuid4().hex
         with scratch() as root:
             env = {
                 "PATH": f"{environment / 'bin'}:{os.environ['PATH']}",
                 "PYTHONPATH": str(_collections_of(root)),
-                processes.MARKER: run_id,
             }
-            outcome = pytest(dev, root, paths, words, env)
-        outcome.add(_left_behind(run_id))
-        return outcome
+            return pytest(dev, root, paths, words, env)
 
     return run
 
