@@ -89,18 +89,40 @@ class Progress:
             pass
 
 
+class State:
+    """A state as the server tells it.
+
+    :ivar kind: its type.
+    :ivar holder: the token that a claim carries.
+    """
+
+    def __init__(self, content: dict[str, t.Any]) -> None:
+        self.content = content
+        self.kind: str = content.get("type", "")
+        self.holder: str = (content.get("state_details") or {}).get("transition_id") or ""
+
+    @property
+    def at(self) -> datetime.datetime:
+        """When it was made."""
+        return moment(self.content["timestamp"])
+
+
 class Api:
     """Raw requests through the HTTP client of Prefect's own client: its credentials, TLS, CSRF and retries."""
 
     def __init__(self, http: t.Any, flow_run_id: str) -> None:
         self._http = http
         self._httpx = importlib.import_module("httpx")
-        self._run = f"/flow_runs/{flow_run_id}"
+        self._flow_run_id = flow_run_id
 
     def call(self, method: str, path: str, body: t.Any = None) -> tuple[int, t.Any]:
+        """A request about the run."""
+        return self._ask(method, f"/flow_runs/{self._flow_run_id}{path}", body)
+
+    def _ask(self, method: str, path: str, body: t.Any = None) -> tuple[int, t.Any]:
         """Status and JSON of an answer; only 409 is an answer besides success, the rest stops the bootstrap."""
         try:
-            response = self._http.request(method, self._run + path, json=body)
+            response = self._http.request(method, path, json=body)
         except self._httpx.HTTPStatusError as error:
             response = error.response
         except self._httpx.HTTPError as error:
@@ -127,10 +149,13 @@ class Api:
         value = json.dumps(content, sort_keys=True)
         return self.call("POST", "/input", {"key": key, "value": value})[0] == 201
 
-    def state(self) -> tuple[str, str]:
-        """Type of the run's state and the token that its claim carries."""
-        state = self.call("GET", "")[1].get("state") or {}
-        return state.get("type", ""), (state.get("state_details") or {}).get("transition_id") or ""
+    def state(self) -> State:
+        """The run's state."""
+        return State(self.call("GET", "")[1].get("state") or {})
+
+    def history(self) -> list[State]:
+        """Every state that the run had, in no order that could be relied on."""
+        return [State(state) for state in self._ask("GET", f"/flow_run_states/?flow_run_id={self._flow_run_id}")[1]]
 
 
 class Attempt:
@@ -142,6 +167,7 @@ class Attempt:
         self._progress = progress
         self._token: str = document["token"]
         self._key = f"flowops-{document['number']}"
+        self._claimed_over: State | None = None
 
     def start(self) -> None:
         """:raises Stop: the engine must not run."""
@@ -150,8 +176,13 @@ class Attempt:
             self._record()
             self._claim()
             self._tell_pid()
-        self._check_state()
-        self._pass_gate()
+        try:
+            self._check_state()
+            self._pass_gate()
+        except Stop as stop:
+            if stop.code == EXIT_REFUSED:
+                self._give_back()
+            raise
 
     def _refuse(self, category: str, detail: str) -> Stop:
         """Close the gate behind us: who waits for this attempt learns at once that it never starts."""
@@ -178,14 +209,15 @@ class Attempt:
 
         Only the plain name excludes others, and only the token tells whose Pending it is.
         """
-        kind, holder = self._api.state()
-        if kind == "PENDING":
-            self._check_holder(holder)
-        elif kind == "SCHEDULED" or (self._document.get("rerun") and kind in _REPEATABLE):
+        state = self._api.state()
+        if state.kind == "PENDING":
+            self._check_holder(state.holder)
+        elif state.kind == "SCHEDULED" or (self._document.get("rerun") and state.kind in _REPEATABLE):
+            self._claimed_over = state
             self._propose()
         else:
-            self._check_kind(kind)
-            raise self._refuse("claimed_elsewhere", f"the run is {kind}")
+            self._check_kind(state.kind)
+            raise self._refuse("claimed_elsewhere", f"the run is {state.kind}")
         self._progress.tell("claimed")
 
     def _propose(self) -> None:
@@ -201,12 +233,27 @@ class Attempt:
             raise Stop(EXIT_NOT_NOW, "not_now", reason, facts.get("delay_seconds"))
         if status == "REJECT" and new.get("type") == "SCHEDULED":
             raise Stop(EXIT_NOT_NOW, "not_now", str(new.get("name") or reason)[:200], seconds_until_due(new))
-        kind, holder = self._api.state()
-        if kind == "PENDING":
-            self._check_holder(holder)
+        now = self._api.state()
+        if now.kind == "PENDING":
+            self._check_holder(now.holder)
             return
-        self._check_kind(kind)
+        self._check_kind(now.kind)
         raise self._refuse("claimed_elsewhere", reason)
+
+    def _give_back(self) -> None:
+        """Undo a claim that came so late that it covered the end which another attempt brought.
+
+        The server accepts a claim over an end, and to look and then to claim are two requests: a host that freezes
+        between them is taken over, and claims a run that is over by then.
+        """
+        over, now = self._claimed_over, self._api.state()
+        if over is None or now.kind != "PENDING" or now.holder != self._token:
+            return
+        covered = [state for state in self._api.history() if state.kind in _TERMINAL and state.at > over.at]
+        if covered:
+            end = max(covered, key=lambda state: state.at).content
+            kept = {name: end.get(name) for name in ("type", "name", "message", "data", "state_details")}
+            self._api.call("POST", "/set_state", {"state": kept, "force": True})
 
     def _check_holder(self, holder: str) -> None:
         """Ours after a lost answer, or inherited from an attempt whose gate is void; anybody else's is not ours."""
@@ -221,7 +268,7 @@ class Attempt:
 
     def _check_state(self) -> None:
         """Cancelled since the claim, perhaps during a long pull: Prefect 3's engine would run the body all the same."""
-        kind = self._api.state()[0]
+        kind = self._api.state().kind
         self._check_kind(kind)
         if kind == "RUNNING":
             raise self._refuse("claimed_elsewhere", "the run is RUNNING before its gate was passed")
@@ -240,11 +287,15 @@ class Attempt:
         self._progress.tell("gate_passed")
 
 
+def moment(text: str) -> datetime.datetime:
+    """A point in time as the server writes it."""
+    return datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
+
+
 def seconds_until_due(state: dict[str, t.Any]) -> float | None:
     """How far ahead a state is scheduled, both ends by the server's clock: this host's may be wrong."""
     try:
-        moments = (state["timestamp"], state["state_details"]["scheduled_time"])
-        made, due = (datetime.datetime.fromisoformat(moment.replace("Z", "+00:00")) for moment in moments)
+        made, due = moment(state["timestamp"]), moment(state["state_details"]["scheduled_time"])
         return max(0.0, (due - made).total_seconds())
     except (AttributeError, KeyError, TypeError, ValueError):
         return None

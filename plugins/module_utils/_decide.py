@@ -338,9 +338,15 @@ def _after_attempt(view: View, run: FlowRun, entry: Entry) -> Decision:
         return Decision(Step.FOLLOW, Phase.PENDING, number, reason="its scheduled time has not come")
     if run.state_type == "SCHEDULED" or (entry.voided and _still_ours(run, entry)):
         return Decision(Step.LAUNCH, Phase.PENDING, number + 1)
-    if entry.ended and run.state_type == "PENDING" and run.transition_id == entry.token and entry.end_state:
+    if entry.ended and entry.end_state and _is_late_duplicate(view, run):
         return Decision(Step.PROPOSE, Phase.PENDING, number, report=entry.end_state, reason="a late duplicate claim")
     return Decision(Step.FOLLOW, Phase.RUNNING, number, reason="another launcher has this run")
+
+
+def _is_late_duplicate(view: View, run: FlowRun) -> bool:
+    """A claim by an attempt that can never start, or is over; any of them: a frozen host claims long after its time."""
+    closed = {entry.token for entry in view.entries if entry.closed and entry.token}
+    return run.state_type == "PENDING" and run.transition_id in closed
 
 
 def _still_ours(run: FlowRun, entry: Entry) -> bool:

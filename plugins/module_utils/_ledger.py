@@ -75,7 +75,7 @@ class End:
     """How an attempt ended.
 
     :arg verdict: the phase of the result: succeeded, failed, cancelled, suspended…
-    :arg state: the state type that the server had, or was told.
+    :arg state: the terminal state type that the server had or was told; empty for a run that was left to be resumed.
     :arg reporter: who tells the server.
     """
 
@@ -111,7 +111,7 @@ class Entry:
 
     @property
     def end_state(self) -> str:
-        """The state that the server was told at the end; empty where it had a legitimate one."""
+        """The terminal state that the server had or was told; empty for a run that was left to be resumed."""
         return self.end.state if self.end is not None else ""
 
     @property

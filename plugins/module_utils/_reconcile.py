@@ -327,7 +327,8 @@ class Reconciler:
     def _end(self, tracked: Tracked, decision: Decision) -> bool:
         """Write the end; only the one whose record it is reports, so that two observers cannot contradict."""
         message = self._message(tracked, decision)
-        end = End(verdict=decision.reason, state=decision.report, reporter=self.controller)
+        own = tracked.run.state_type if tracked.run is not None and tracked.run.terminal else ""
+        end = End(verdict=decision.reason, state=decision.report or own, reporter=self.controller)
         if self.ledger.end(self._key(tracked, decision), end) and decision.report:
             self._report(tracked, decision, message)
         return True

@@ -296,6 +296,11 @@ class TestRule13LateDuplicate:
         decision = next_step(run("PENDING", claim="token-1"), entry(gate=go(), end="CRASHED"))
         assert (decision.step, decision.report) == (Step.PROPOSE, "CRASHED")
 
+    def test_also_over_the_claim_of_an_attempt_that_was_taken_over_long_ago(self) -> None:
+        taken_over = entry(1, THERE, gate=Gate(void=VOID_TAKEOVER))
+        decision = next_step(run("PENDING", claim="token-1"), taken_over, entry(2, gate=go(2), end="COMPLETED"))
+        assert (decision.step, decision.report, decision.attempt) == (Step.PROPOSE, "COMPLETED", 2)
+
 
 class TestRerunTarget:
     @pytest.mark.parametrize(
