@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import docker_engine
+import docker_image
 import prefect_server
 import processes
 import pytest
@@ -138,6 +140,16 @@ def run_playbook(start_playbook: StartPlaybook) -> RunPlaybook:
         return start_playbook(play, **options).wait(timeout)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def docker_engine_up() -> None:
+    """A Docker Engine with the test image; where none can be had, the test is skipped and says why."""
+    try:
+        docker_engine.up()
+        docker_image.ensure()
+    except docker_engine.NoEngine as error:
+        pytest.skip(f"no Docker Engine: {error}")
 
 
 @pytest.fixture(autouse=True)

@@ -74,6 +74,8 @@ ENVIRONMENTS = {
         Environment("core-newest", ("3.13", "3.12", "3.14"), "3.12"),
         Environment("prefect3", ("3.12", "3.11", "3.13"), "3.11", "prefect3-override.txt"),
         Environment("host-units", ("3.9",), "3.9"),
+        # A managed node that runs containers: the Docker SDK and nothing else.
+        Environment("host-docker", ("3.11", "3.12", "3.13", "3.10"), "3.10"),
     )
 }
 

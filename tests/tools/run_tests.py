@@ -37,9 +37,11 @@ from scratch import scratch
 # Tests at the same time: as many as there are processors, but they are heavy, so not more than a few.
 WORKERS = max(1, min(os.cpu_count() or 1, 4))
 # Folders of programs, which import what lies beside them by its bare name.
-SCRIPT_FOLDERS = ("tools", "fixtures", "bench")
+SCRIPT_FOLDERS = ("tools", "fixtures", "engines", "bench")
 TARGET = os.environ.get("FLOWOPS_TEST_TARGET")
 INTEGRATION = f"tests/integration/test_{TARGET}.py" if TARGET else "tests/integration"
+DOCKER_TESTS = "tests/integration/test_docker_*.py"
+NOT_DOCKER = () if TARGET else ("--ignore-glob=*/test_docker_*.py",)
 
 
 @dataclass
@@ -211,7 +213,7 @@ def pytest(
 
     :arg words: what the user gave; with any, the output is wanted also when all is well.
     """
-    present = [path for path in paths if (root / path).exists()]
+    present = [path for path in paths if path.startswith("-") or (root / path).exists()]
     if not present:
         return Outcome(skipped=[f"{' '.join(paths)}: there are no tests"])
     run_id = uuid.uuid4().hex
@@ -253,8 +255,11 @@ def units_host(words: Sequence[str]) -> Outcome:
         return pytest(environment, root, ["tests/unit/plugins/module_utils"], words, env)
 
 
-def real_servers(*paths: str) -> Callable[[Sequence[str]], Outcome]:
-    """Tests with real servers and engines, none of which may outlive them."""
+def real_servers(*paths: str, options: Sequence[str] = ()) -> Callable[[Sequence[str]], Outcome]:
+    """Tests with real servers and engines, none of which may outlive them.
+
+    :arg options: more words for pytest.
+    """
 
     def run(words: Sequence[str]) -> Outcome:
         environment = environments.ensure(os.environ.get("FLOWOPS_TEST_CORE", "dev"))
@@ -266,9 +271,25 @@ def real_servers(*paths: str) -> Callable[[Sequence[str]], Outcome]:
                 "PATH": f"{environment / 'bin'}:{os.environ['PATH']}",
                 "PYTHONPATH": str(_collections_of(root)),
             }
-            return pytest(dev, root, paths, words, env)
+            return pytest(dev, root, [*options, *paths], words, env)
 
     return run
+
+
+def docker(words: Sequence[str]) -> Outcome:
+    """Tests of containers; an engine that is not there is brought up for them, and taken down again."""
+    command: list[str | Path] = [sys.executable, CHECKOUT / "tests" / "engines" / "up_down.py"]
+    was_there = execute([*command, "status", "docker"], CHECKOUT).returncode == 0
+    up = execute([*command, "up", "docker"], CHECKOUT)
+    announce(up.stdout.rstrip())
+    if up.returncode:
+        return Outcome(skipped=[f"tests of the Docker runner: {up.stdout.strip()}"])
+    try:
+        tests = sorted(str(path.relative_to(CHECKOUT)) for path in CHECKOUT.glob(DOCKER_TESTS))
+        return real_servers(*tests)(words)
+    finally:
+        if not was_there:
+            announce(execute([*command, "down", "docker"], CHECKOUT).stdout.rstrip())
 
 
 PARTS = {
@@ -280,7 +301,8 @@ PARTS = {
         Part("lint", lint),
         Part("units", units),
         Part("units-host", units_host),
-        Part("integration", real_servers(INTEGRATION), alone=True),
+        Part("integration", real_servers(INTEGRATION, options=NOT_DOCKER), alone=True),
+        Part("docker", docker, alone=True),
     )
 }
 GROUPS = {"sanity": [name for name in PARTS if name.startswith("sanity-")], "unit": ["units", "units-host"]}
