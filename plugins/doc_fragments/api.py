@@ -58,7 +58,6 @@ options:
       - Whether the API's certificate is checked. V(true) when left out.
       - V(false) together with credentials gives a warning in the result.
     type: bool
-    aliases: [validate_certs]
   api_timeout:
     description:
       - Seconds that one request may take.

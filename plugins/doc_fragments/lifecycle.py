@@ -60,7 +60,8 @@ options:
     choices: [leave, cancel]
   start_timeout:
     description:
-      - Seconds that an engine may take from its start to the start of the flow. V(120) when left out.
+      - Seconds that an engine may take from its start to the start of the flow. When left out, V(120) for a subprocess
+        and V(900) for a container.
       - When they are over the engine is stopped, with everything that it started, and its attempt can never start any
         more. The run is reported as crashed.
       - Time in the queue for a free place (O(concurrency)) does not count.
@@ -90,6 +91,8 @@ options:
         of a host, whichever task or play they come from. The others wait in a queue, also with nobody watching.
       - When left out, twice the number of processors of the host for a task with several runs, and no limit for a task
         with one. A run without a limit takes no place.
+      - For containers it is about the runs of the task, those in the queue are launched while the task waits, and there
+        is no limit when it is left out.
     type: int
   stream_output:
     description:

@@ -20,6 +20,9 @@ Its orders are the JSON document in the variable ``FLOWOPS_BOOTSTRAP``:
 ``progress``
     path of a file that gets one JSON line per event, or null:
     {at, event: imported|recorded|claimed|pid_recorded|gate_passed|not_now|refused, category?, detail?, retry_after?}.
+``limits``
+    only where nothing else supervises, in containers: {start, run, grace} in seconds, null for no limit. Then the
+    engine gets a process of its own, and this one keeps the limits and passes signals on (see :class:`Guard`).
 
 Then, always, it passes the gate: it writes ``flowops-N-gate`` with a nonce of its own, which the server accepts once.
 So a second start of a container, a pod created twice or a slow launcher after a cancel ends with exit code 86 and the
@@ -33,6 +36,8 @@ import importlib
 import json
 import os
 import runpy
+import select
+import signal
 import sys
 import time
 import typing as t
@@ -48,6 +53,10 @@ EXIT_NO_PREFECT = 87
 EXIT_API_UNREACHABLE = 88
 #: The API does not accept the credentials.
 EXIT_CREDENTIALS_REFUSED = 89
+#: The guard's: the gate was not passed within ``start``, the engine ran longer than ``run``, it was told to stop.
+EXIT_START_TIMEOUT = 90
+EXIT_RUN_TIMEOUT = 91
+EXIT_STOPPED = 92
 
 VARIABLE = "FLOWOPS_BOOTSTRAP"
 
@@ -292,6 +301,97 @@ def moment(text: str) -> datetime.datetime:
     return datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
 
 
+class Guard:
+    """The first process of a container; the engine is its child.
+
+    It keeps the time limits with nobody watching, reaps what loses its parent, passes signals on (the kernel drops
+    those that a first process has no handler for), and ends with the engine, which ends everything else in there.
+    SIGUSR1 is the launcher's own word for "stop": other than by SIGTERM, which anybody may send, its end is told.
+    """
+
+    STOP = signal.SIGUSR1
+    _PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR2)
+
+    def __init__(self, limits: dict[str, t.Any]) -> None:
+        self._limits = limits
+        self._engine = 0
+        self._verdict = 0
+        self._deadline: float | None = None
+        self._next = signal.SIGTERM
+
+    def split(self) -> tuple[int | None, int]:
+        """Fork. :returns: in the engine's process None and where to tell of the gate; here the exit code."""
+        signals, wakeup = os.pipe()
+        for end in (signals, wakeup):
+            os.set_blocking(end, False)
+        signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
+        handled = (*self._PASSED_ON, self.STOP, signal.SIGCHLD)
+        for number in handled:
+            signal.signal(number, lambda _number, _frame: None)
+        gate, passed = os.pipe()
+        self._engine = os.fork()
+        if not self._engine:
+            signal.set_wakeup_fd(-1)
+            for number in handled:
+                signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+            os.setsid()  # an init that signals whole groups would signal the engine twice
+            for descriptor in (signals, wakeup, gate):
+                os.close(descriptor)
+            return None, passed
+        os.close(passed)
+        return self._watch(signals, gate), -1
+
+    def _watch(self, signals: int, gate: int) -> int:
+        self._limit(self._limits.get("start"), EXIT_START_TIMEOUT)
+        watched = [signals, gate]
+        while True:
+            code = self._reaped()
+            if code is not None:
+                return code
+            left = None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
+            ready = select.select(watched, [], [], left)[0]
+            if signals in ready:
+                for number in os.read(signals, 512):
+                    self._pass_on(number)
+            if gate in ready:
+                watched.remove(gate)
+                if os.read(gate, 1) and self._next is signal.SIGTERM:
+                    self._limit(self._limits.get("run"), EXIT_RUN_TIMEOUT)
+            if self._deadline is not None and time.monotonic() >= self._deadline:
+                self._end(self._verdict)
+
+    def _limit(self, seconds: float | None, verdict: int) -> None:
+        self._deadline = None if seconds is None else time.monotonic() + seconds
+        self._verdict = verdict
+
+    def _reaped(self) -> int | None:
+        """The exit code to end with, once the engine is gone."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return 1
+            if not pid:
+                return None
+            if pid == self._engine:
+                if self._next is not signal.SIGTERM:
+                    return self._verdict
+                return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+
+    def _pass_on(self, number: int) -> None:
+        if number == self.STOP:
+            if self._next is signal.SIGTERM:
+                self._end(EXIT_STOPPED)
+        elif number != signal.SIGCHLD:
+            os.kill(self._engine, number)
+
+    def _end(self, verdict: int) -> None:
+        """SIGTERM, and when the grace is over SIGKILL."""
+        os.kill(self._engine, self._next)
+        self._next = signal.SIGKILL
+        self._limit(max(self._limits.get("grace") or 0.0, 0.1), verdict)
+
+
 def seconds_until_due(state: dict[str, t.Any]) -> float | None:
     """How far ahead a state is scheduled, both ends by the server's clock: this host's may be wrong."""
     try:
@@ -347,8 +447,13 @@ def start_attempt(document: dict[str, t.Any], http: t.Any, progress: Progress) -
 def main() -> int:
     """Run the engine; returns only where it must not run."""
     progress = Progress(None)
+    gate = -1
     try:
         document = take_document()
+        if document.get("limits"):
+            code, gate = Guard(document["limits"]).split()
+            if code is not None:
+                return code
         progress = Progress(document.get("progress"))
         prepare_interpreter()
         client = import_client()
@@ -360,6 +465,9 @@ def main() -> int:
         progress.tell(event, category=stop.category, detail=stop.detail, retry_after=stop.retry_after)
         sys.stderr.write(f"flowops: the engine is not started: {stop.category} {stop.detail}".rstrip() + "\n")
         return stop.code
+    if gate >= 0:
+        os.write(gate, b"1")
+        os.close(gate)
     os.environ["PREFECT__FLOW_RUN_ID"] = document["flow_run_id"]
     runpy.run_module("prefect.engine", run_name="__main__", alter_sys=True)
     return 0

@@ -17,6 +17,7 @@ import typing as t
 
 from ansible.module_utils.common.validation import check_type_dict
 
+from ansible_collections.flowops.prefect.plugins.module_utils._container_kinds import CONTAINER_KINDS
 from ansible_collections.flowops.prefect.plugins.module_utils._fields import Field
 from ansible_collections.flowops.prefect.plugins.module_utils._kinds import INTEGER, KINDS, as_text, plain_dict
 from ansible_collections.flowops.prefect.plugins.module_utils._problems import (
@@ -52,7 +53,7 @@ def clean(field: Field, value: t.Any) -> t.Any:
     converted = _converted(field, value)
     _check_size(field, converted)
     _check_choices(field, converted)
-    check = KINDS.get(field.kind)
+    check = KINDS.get(field.kind) or CONTAINER_KINDS.get(field.kind)
     return check(converted) if check else converted
 
 

@@ -41,12 +41,14 @@ class Facts:
 
     :arg state_type: of the run, as the server has it.
     :arg output: the last lines of the engine's output.
+    :arg started: the ledger says that the engine passed its gate.
     """
 
     state_type: str
     state_message: str
     observation: Observation | None
     output: t.Sequence[str] = ()
+    started: bool = False
 
     @property
     def evidence(self) -> dict[str, t.Any]:
@@ -59,7 +61,7 @@ class Facts:
 
     @property
     def passed_gate(self) -> bool:
-        return self.bootstrap.get("event") == "gate_passed"
+        return self.started or self.bootstrap.get("event") == "gate_passed"
 
     @property
     def text(self) -> str:
@@ -69,13 +71,24 @@ class Facts:
 _OPEN = frozenset({"SCHEDULED", "PENDING", "RUNNING", "PAUSED"})
 
 
-def diagnose(run: FlowRun | None, observation: Observation | None, output: t.Sequence[str] = ()) -> Diagnosis | None:
+#: Its infrastructure is not there any more, and nobody of us removed it.
+INFRASTRUCTURE_GONE = Diagnosis(
+    "infrastructure_gone",
+    "what the engine ran in was removed while the run was live",
+    "Find out who removed it (an operator, a clean-up job), then run it again (rerun: failed).",
+    True,
+)
+
+
+def diagnose(
+    run: FlowRun | None, observation: Observation | None, output: t.Sequence[str] = (), started: bool = False
+) -> Diagnosis | None:
     """Explain a run that did not succeed; ``None`` where there is nothing to explain."""
     if run is None:
         return Diagnosis("not_found", "the server does not know this flow run", "Check flow_run_id and api_url.", False)
     if run.state_type == "COMPLETED" or (run.state_type in _OPEN and not _broken(observation)):
         return None
-    facts = Facts(run.state_type, run.state_message, observation, output)
+    facts = Facts(run.state_type, run.state_message, observation, output, started)
     for explain in _EXPLANATIONS:
         found = explain(facts)
         if found is not None:
@@ -119,7 +132,9 @@ def _out_of_memory(facts: Facts) -> Diagnosis | None:
     return Diagnosis(
         "out_of_memory",
         "the kernel killed it for memory",
-        "Give the host or its control group more memory, or let the flow use less.",
+        f"Raise {facts.evidence['memory_limit']}, or let the flow use less."
+        if facts.evidence.get("memory_limit")
+        else "Give the host or its control group more memory, or let the flow use less.",
         False,
     )
 
@@ -143,7 +158,7 @@ def _lost(facts: Facts) -> Diagnosis | None:
 _REFUSALS: dict[str, tuple[str, str, bool]] = {
     "prefect_missing": (
         "the interpreter cannot import Prefect",
-        "Install Prefect into that environment or choose another with virtualenv, condaenv or python.",
+        "Install Prefect there, or choose another environment with virtualenv, condaenv or python, or another image.",
         False,
     ),
     "api_unreachable": (

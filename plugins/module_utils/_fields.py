@@ -21,10 +21,17 @@ _LONGEST = 31_622_400
 #: The runner types and the scopes of options that each of them takes.
 RUNNER_SCOPES: dict[str, tuple[str, ...]] = {
     "subprocess": ("runs", "lifecycle", "api", "universal", "subprocess"),
+    "docker": ("runs", "lifecycle", "api", "universal", "docker", "docker_api"),
 }
 
 #: Scopes whose options describe the infrastructure: they make up ``RunRequest.settings``.
-SETTINGS_SCOPES = ("subprocess",)
+SETTINGS_SCOPES = ("subprocess", "docker")
+
+#: Scopes whose options say how the infrastructure is reached: ``Task.connection``. They do not describe an attempt.
+CONNECTION_SCOPES = ("docker_api",)
+
+#: Effective defaults that differ from the table's for one runner type: images take their time.
+_RUNNER_DEFAULTS: dict[str, dict[str, t.Any]] = {"docker": {"start_timeout": 900.0}}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,7 +135,7 @@ _API = (
     Field("api_ca_path", "path", "api", kind="path"),
     Field("api_client_cert", "path", "api", kind="path"),
     Field("api_client_key", "path", "api", kind="path", no_log=False),
-    Field("api_validate_certs", "bool", "api", default=True, aliases=("validate_certs",)),
+    Field("api_validate_certs", "bool", "api", default=True),
     _seconds("api_timeout", "api", default=30.0, env=("PREFECT_API_REQUEST_TIMEOUT",)),
     Field("engine_api_url", "str", "api", kind="url"),
 )
@@ -158,7 +165,66 @@ _SUBPROCESS = (
     ),
 )
 
-ALL_FIELDS = (*_RUNS, *_LIFECYCLE, *_API, *_UNIVERSAL, *_SUBPROCESS)
+_DOCKER = (
+    Field("image", "str", "docker", kind="image", longest=512, per_run=True),
+    Field(
+        "image_pull_policy",
+        "str",
+        "docker",
+        kind="pull_policy",
+        choices=("IfNotPresent", "Always", "IfPossible", "Never", "IF_NOT_PRESENT", "ALWAYS", "NEVER"),
+        per_run=True,
+    ),
+    Field("networks", "list", "docker", kind="networks", elements="str", longest=100, may_be_empty=True, per_run=True),
+    Field("network_mode", "str", "docker", kind="network_mode", longest=256, per_run=True),
+    Field("labels", "dict", "docker", kind="labels", longest=200, may_be_empty=True, per_run=True),
+    Field("auto_remove", "bool", "docker", default=False, per_run=True),
+    Field("volumes", "list", "docker", kind="volumes", elements="str", longest=200, may_be_empty=True, per_run=True),
+    Field("mem_limit", "str", "docker", kind="memory", longest=40, per_run=True),
+    Field("memswap_limit", "str", "docker", kind="swap", longest=40, per_run=True),
+    Field("shm_size", "str", "docker", kind="memory", longest=40, per_run=True),
+    Field("device_requests", "list", "docker", kind="device_requests", elements="dict", longest=50, per_run=True),
+    Field("privileged", "bool", "docker", default=False, per_run=True),
+    Field("user", "str", "docker", kind="container_user", longest=128, per_run=True),
+    Field(
+        "security_profile",
+        "str",
+        "docker",
+        choices=("baseline", "restricted", "none"),
+        default="baseline",
+        per_run=True,
+    ),
+    Field(
+        "container_create_kwargs",
+        "dict",
+        "docker",
+        kind="create_kwargs",
+        longest=100,
+        may_be_empty=True,
+        per_run=True,
+    ),
+)
+
+# Names, aliases and meaning are those of community.docker. Its environment variables count where the module runs, so
+# they are no fallbacks of the controller (see ``_docker_client``).
+_DOCKER_API = (
+    Field("docker_host", "str", "docker_api", kind="docker_host", longest=1024, aliases=("docker_url",)),
+    Field("tls", "bool", "docker_api"),
+    Field("validate_certs", "bool", "docker_api", aliases=("tls_verify",)),
+    Field("tls_hostname", "str", "docker_api", kind="text", longest=256),
+    Field("ca_path", "path", "docker_api", kind="path", aliases=("ca_cert", "tls_ca_cert", "cacert_path")),
+    Field("client_cert", "path", "docker_api", kind="path", aliases=("tls_client_cert", "cert_path")),
+    Field("client_key", "path", "docker_api", kind="path", no_log=False, aliases=("tls_client_key", "key_path")),
+    Field("api_version", "str", "docker_api", kind="api_version", longest=20, aliases=("docker_api_version",)),
+    _seconds("timeout", "docker_api"),
+    Field("use_ssh_client", "bool", "docker_api", default=False),
+    _seconds("pull_timeout", "docker_api", default=900.0),
+    Field("registry_url", "str", "docker_api", kind="text", longest=512),
+    Field("registry_username", "str", "docker_api", kind="text", longest=512),
+    Field("registry_password", "str", "docker_api", kind="credential", no_log=True),
+)
+
+ALL_FIELDS = (*_RUNS, *_LIFECYCLE, *_API, *_UNIVERSAL, *_SUBPROCESS, *_DOCKER, *_DOCKER_API)
 
 #: The options that say which runs a task is about; each set holds those that cannot stand together.
 SOURCES = ("flow_run_id", "flow_run_ids", "deployment", "runs")
@@ -171,6 +237,7 @@ NEW_RUN_ONLY = ("parameters", "flow_run_name", "tags", "idempotency_key")
 EXCLUSIVE_GROUPS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("python", "virtualenv", "condaenv"), "each of them names the interpreter of the engine"),
     (("api_key", "api_auth_string"), "both are sent as the Authorization header"),
+    (("networks", "network_mode"), "a network mode is what takes the place of networks"),
 )
 
 #: Keys of an entry of ``runs`` in a task's result, so that such an entry can be handed to the next task as it is.
@@ -207,8 +274,12 @@ _RESULT_MARKS = frozenset(("phase", "action", "infrastructure", "diagnosis"))
 
 def fields_of(runner_type: str) -> tuple[Field, ...]:
     """All options of a runner type."""
-    scopes = RUNNER_SCOPES[runner_type]
-    return tuple(field for field in ALL_FIELDS if field.scope in scopes)
+    scopes, defaults = RUNNER_SCOPES[runner_type], _RUNNER_DEFAULTS.get(runner_type, {})
+    return tuple(
+        dataclasses.replace(field, default=defaults[field.name]) if field.name in defaults else field
+        for field in ALL_FIELDS
+        if field.scope in scopes
+    )
 
 
 def per_run_fields_of(runner_type: str) -> tuple[Field, ...]:
@@ -219,6 +290,11 @@ def per_run_fields_of(runner_type: str) -> tuple[Field, ...]:
 def settings_fields_of(runner_type: str) -> tuple[Field, ...]:
     """The options that describe the infrastructure."""
     return tuple(field for field in fields_of(runner_type) if field.scope in SETTINGS_SCOPES)
+
+
+def connection_fields_of(runner_type: str) -> tuple[Field, ...]:
+    """The options that say how the infrastructure is reached."""
+    return tuple(field for field in fields_of(runner_type) if field.scope in CONNECTION_SCOPES)
 
 
 def exclusive_groups_of(fields: t.Iterable[Field]) -> list[tuple[tuple[str, ...], str]]:

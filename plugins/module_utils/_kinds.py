@@ -90,7 +90,7 @@ def _not_a_uuid(value: str, path: str = "") -> t.NoReturn:
     fail(f"is {described(value)}, not the UUID of a flow run", remedy, path)
 
 
-def _each(values: t.Iterable[tuple[str, t.Any]], check: t.Callable[[str, t.Any], t.Any]) -> list[t.Any]:
+def each(values: t.Iterable[tuple[str, t.Any]], check: t.Callable[[str, t.Any], t.Any]) -> list[t.Any]:
     """Check every entry and raise all problems together."""
     problems: list[Problem] = []
 
@@ -107,7 +107,7 @@ def _each(values: t.Iterable[tuple[str, t.Any]], check: t.Callable[[str, t.Any],
     return cleaned
 
 
-def _indexed(values: t.Iterable[t.Any]) -> t.Iterator[tuple[str, t.Any]]:
+def indexed(values: t.Iterable[t.Any]) -> t.Iterator[tuple[str, t.Any]]:
     return ((f"[{index}]", value) for index, value in enumerate(values))
 
 
@@ -118,7 +118,7 @@ def _uuids(values: list[t.Any]) -> list[str]:
         canonical = canonical_uuid(value)
         return canonical if canonical is not None else _not_a_uuid(value, path)
 
-    return _each(_indexed(values), one)
+    return each(indexed(values), one)
 
 
 def _text(value: str) -> str:
@@ -152,7 +152,7 @@ def _tags(values: list[t.Any]) -> list[str]:
         no_control(text, path=path)
         return text
 
-    return _each(_indexed(values), one)
+    return each(indexed(values), one)
 
 
 def _rerun(value: str) -> str:
@@ -231,13 +231,13 @@ def _log_cursor(value: dict[t.Any, t.Any]) -> dict[str, str]:
             fail(f"is {described(cursor, True)} that is no position", _CURSOR_REMEDY, canonical)
         return canonical, cursor
 
-    return dict(_each(_named_entries(value), one))
+    return dict(each(named_entries(value), one))
 
 
 _CURSOR_REMEDY = "Take both from an earlier result: runs[].flow_run_id and runs[].debug.cursor."
 
 
-def _named_entries(value: dict[t.Any, t.Any]) -> t.Iterator[tuple[str, tuple[t.Any, t.Any]]]:
+def named_entries(value: dict[t.Any, t.Any]) -> t.Iterator[tuple[str, tuple[t.Any, t.Any]]]:
     return ((shown(str(key))[1:-1], (key, entry)) for key, entry in value.items())
 
 
@@ -306,7 +306,7 @@ def _headers(value: dict[t.Any, t.Any]) -> dict[str, str]:
             fail("is longer than 16384 characters or not plain ASCII", "Encode or shorten it.", path)
         return name, text
 
-    return dict(_each(_named_entries(value), one))
+    return dict(each(named_entries(value), one))
 
 
 def _path(value: str) -> str:
@@ -349,7 +349,7 @@ def _variables(value: dict[t.Any, t.Any], is_secret: t.Callable[[str], bool]) ->
         name = _env_name(pair[0])
         return name, _env_value(name, pair[1], is_secret(name))
 
-    return dict(_each(_named_entries(value), one))
+    return dict(each(named_entries(value), one))
 
 
 def _env_name(name: t.Any) -> str:
@@ -402,7 +402,7 @@ def _runs(values: list[t.Any]) -> list[dict[t.Any, t.Any]]:
             fail(f"is {described(value, True)}, not a mapping", remedy, path)
         return plain_dict(value)
 
-    return _each(_indexed(values), one)
+    return each(indexed(values), one)
 
 
 KINDS: dict[str, t.Callable[[t.Any], t.Any]] = {

@@ -62,6 +62,7 @@ def plan_launch(
         secret.pop(name, None)
         if value is not None:
             (secret if looks_secret(name) or name in request.secret_env else plain)[name] = value
+    names = (*request.env, *request.secret_env)
     hashed = spec_hash(runner_type, request.settings, {**plain, **request.env}, secret)
     return Launch(
         key=key,
@@ -85,4 +86,5 @@ def plan_launch(
         run_timeout=task.run_timeout,
         stop_grace=task.stop_grace,
         concurrency=concurrency,
+        api_url_chosen=task.api.engine_url_chosen or "PREFECT_API_URL" in names,
     )

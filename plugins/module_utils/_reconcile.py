@@ -13,12 +13,14 @@ performs it. Nothing is remembered between two executions but what the server an
 from __future__ import annotations
 
 import dataclasses
+import threading
 import time
 import typing as t
 import uuid
 
 from ansible_collections.flowops.prefect.plugins.module_utils._decide import (
     VOID_CANCELLED,
+    VOID_FAILED,
     VOID_FOREIGN,
     Decision,
     Phase,
@@ -28,11 +30,16 @@ from ansible_collections.flowops.prefect.plugins.module_utils._decide import (
     decide,
     rerun_target,
 )
-from ansible_collections.flowops.prefect.plugins.module_utils._diagnosis import Diagnosis, diagnose
+from ansible_collections.flowops.prefect.plugins.module_utils._diagnosis import (
+    INFRASTRUCTURE_GONE,
+    Diagnosis,
+    diagnose,
+)
 from ansible_collections.flowops.prefect.plugins.module_utils._errors import (
     ApiUnreachable,
     FlowopsError,
     InfrastructureError,
+    InfrastructureUnreachable,
 )
 from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._base import Infrastructure
 from ansible_collections.flowops.prefect.plugins.module_utils._launch import AttemptKey, Launch
@@ -85,11 +92,13 @@ class Tracked:
     changed: bool = False
     watched: bool = False
     error: FlowopsError | None = None
+    failure: Diagnosis | None = None
     diagnosis: Diagnosis | None = None
     warnings: list[str] = dataclasses.field(default_factory=list)
     next_look: float = 0.0
     follow_interval: float = FOLLOW_FIRST
     unreachable_since: float | None = None
+    not_now: str = ""
 
     @property
     def settled(self) -> bool:
@@ -117,6 +126,11 @@ class Tracked:
         return entry.void_kind == VOID_FOREIGN or (entry.token != "" and entry.token != seen.token)
 
     @property
+    def started(self) -> bool:
+        """Whether the engine of the attempt passed its gate, by the ledger."""
+        return any(entry.started for entry in self.entries if entry.number == self.decision.attempt)
+
+    @property
     def signature(self) -> tuple[t.Any, ...]:
         """What a caller that was here before would call a change."""
         return (self.decision.step in _WAITING, self.decision.phase, self.decision.attempt, self.error is None)
@@ -128,6 +142,7 @@ class Reconciler:
     :arg controller: who does it, for people who read the ledger.
     :arg start_timeout: seconds that an owner has to get an engine to its gate.
     :arg stop_grace: seconds between SIGTERM and SIGKILL.
+    :arg concurrency: how many of the runs may be live at once, where the bootstrap does not see to it.
     """
 
     def __init__(
@@ -139,6 +154,7 @@ class Reconciler:
         start_timeout: float,
         stop_grace: float,
         clock: t.Callable[[], float] = time.monotonic,
+        concurrency: int | None = None,
     ) -> None:
         self.api = api
         self.ledger = ledger
@@ -147,11 +163,16 @@ class Reconciler:
         self.start_timeout = start_timeout
         self.stop_grace = stop_grace
         self.clock = clock
+        self.concurrency = concurrency
+        self._runs: t.Sequence[Tracked] = ()
+        self._placed: set[str] = set()
+        self._lock = threading.Lock()
 
     # --- looking ---------------------------------------------------------------------------------------------------
 
     def begin(self, runs: t.Sequence[Tracked], state: str) -> None:
         """First look at everything; turns the rerun policies into attempt numbers."""
+        self._runs = runs
         self._look_here(runs)
         self._look_at_server(runs)
         for tracked in runs:
@@ -204,18 +225,27 @@ class Reconciler:
 
     def settle(self, runs: t.Sequence[Tracked]) -> None:
         """Perform steps until each run is settled or waits. One run's error never stops the others."""
-        for tracked in runs:
-            if tracked.error is not None:
-                continue
-            try:
-                self._settle_one(tracked)
-            except ApiUnreachable as error:
-                self._postpone(tracked, error)
-            except FlowopsError as error:
-                tracked.error = error
+        todo = [tracked for tracked in runs if tracked.error is None]
+        workers = min(self.infrastructure.parallel, len(todo))
+        if workers > 1:
+            import concurrent.futures
 
-    def _postpone(self, tracked: Tracked, error: ApiUnreachable) -> None:
-        """A server that does not answer says nothing about a run that is being watched: ask again, for a while."""
+            with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+                list(pool.map(self._settle_safely, todo))
+        else:
+            for tracked in todo:
+                self._settle_safely(tracked)
+
+    def _settle_safely(self, tracked: Tracked) -> None:
+        try:
+            self._settle_one(tracked)
+        except (ApiUnreachable, InfrastructureUnreachable) as error:
+            self._postpone(tracked, error)
+        except FlowopsError as error:
+            tracked.error = error
+
+    def _postpone(self, tracked: Tracked, error: FlowopsError) -> None:
+        """Who does not answer says nothing about a run that is being watched: ask again, for a while."""
         now = self.clock()
         since = tracked.unreachable_since if tracked.unreachable_since is not None else now
         if not tracked.watched or now - since > API_PATIENCE:
@@ -236,11 +266,22 @@ class Reconciler:
             if tracked.decision.step in (Step.DONE, Step.MISSING):
                 return
             self._perform(tracked, tracked.decision)
+            if tracked.not_now:
+                self._hold(tracked)
+                return
         raise InfrastructureError(
             f"flow run {tracked.flow_run_id}: {tracked.decision.step.value} of attempt {tracked.decision.attempt} "
             "has no effect.",
             "Run the task again; if it stays so, look at the attempt with verbosity 2.",
         )
+
+    def _hold(self, tracked: Tracked) -> None:
+        """The server has no place for the run yet: it is asked again, while somebody watches."""
+        tracked.decision = dataclasses.replace(
+            tracked.decision, step=Step.FOLLOW, phase=Phase.QUEUED, reason=tracked.not_now
+        )
+        tracked.not_now, tracked.watched = "", True
+        self._plan_next_look(tracked)
 
     def _note_adoption(self, tracked: Tracked) -> None:
         """Waiting for what is here is adoption; what was begun here and lost its race only follows the winner."""
@@ -281,11 +322,49 @@ class Reconciler:
         recorded = next((entry for entry in tracked.entries if entry.number == key.number), None)
         token = (recorded.token if recorded else "") or str(uuid.uuid4())
         launch = tracked.plan(key, token, sorted(tokens_of_voided(tracked.entries)))
-        if not self.infrastructure.bootstrap_claims and not self._own(tracked, launch, recorded):
+        if not self.infrastructure.bootstrap_claims and not self._take_place(tracked):
+            tracked.not_now = "it waits for a free place (concurrency)"
+            return False
+        self.infrastructure.provide(launch)
+        if self.infrastructure.bootstrap_claims:
+            self._create(tracked, launch)
+            return False
+        if not self._own(tracked, launch, recorded):
             return True
+        try:
+            self.api.set_infrastructure_pid(tracked.flow_run_id, self.infrastructure.prepare(launch))
+            self._create(tracked, launch)
+        except InfrastructureUnreachable:
+            raise
+        except InfrastructureError as error:
+            self._give_up(tracked, key, error)
+        return True
+
+    def _take_place(self, tracked: Tracked) -> bool:
+        """One of the places of ``concurrency``; it is free again when its run is at its end."""
+        with self._lock:
+            taken = {
+                run.flow_run_id
+                for run in self._runs
+                if run.error is None and run.decision.step not in (Step.DONE, Step.MISSING) and self._is_placed(run)
+            }
+            free = self.concurrency is None or tracked.flow_run_id in taken or len(taken) < self.concurrency
+            if free:
+                self._placed.add(tracked.flow_run_id)
+            return free
+
+    def _is_placed(self, run: Tracked) -> bool:
+        return run.flow_run_id in self._placed or any(seen.may_run for seen in run.seen.values())
+
+    def _create(self, tracked: Tracked, launch: Launch) -> None:
         if self.infrastructure.create(launch):
             tracked.action, tracked.changed = "launched", True
-        return not self.infrastructure.bootstrap_claims
+
+    def _give_up(self, tracked: Tracked, key: AttemptKey, error: InfrastructureError) -> None:
+        """A claimed run whose infrastructure is refused: it failed before the flow, and the server is to hear so."""
+        self.ledger.void(key, VOID_FAILED)
+        tracked.changed = True
+        tracked.failure = Diagnosis(error.category, error.message.rstrip("."), error.remedy, retryable=False)
 
     def _own(self, tracked: Tracked, launch: Launch, recorded: Entry | None) -> bool:
         """Write the record and claim the run. False: somebody else was first, look again."""
@@ -298,7 +377,7 @@ class Reconciler:
         if inherited and verdict.state_type in ("PENDING", ""):
             return True
         if verdict.not_now:
-            tracked.warnings.append(f"the server says not now: {verdict.reason}")
+            tracked.not_now = f"the server says not now: {verdict.reason}".rstrip(": ")
             return False
         self.ledger.void(launch.key, VOID_CANCELLED if verdict.state_type == "CANCELLED" else VOID_FOREIGN)
         return False
@@ -340,10 +419,16 @@ class Reconciler:
     def _message(self, tracked: Tracked, decision: Decision) -> str:
         """What the server is told: of a crash the diagnosis, which is kept for the result, else the reason."""
         if decision.report == "CRASHED":
-            tracked.diagnosis = diagnose(tracked.run, tracked.seen.get(decision.attempt), self.output_of(tracked, 40))
+            tracked.diagnosis = tracked.failure or self._explain(tracked, decision)
         if tracked.diagnosis is None:
             return decision.reason
         return f"{tracked.diagnosis.reason.rstrip('.')}. {tracked.diagnosis.remedy}".strip()
+
+    def _explain(self, tracked: Tracked, decision: Decision) -> Diagnosis | None:
+        seen = tracked.seen.get(decision.attempt)
+        if seen is None:
+            return INFRASTRUCTURE_GONE
+        return diagnose(tracked.run, seen, self.output_of(tracked, 40), tracked.started)
 
     def _report(self, tracked: Tracked, decision: Decision, message: str) -> None:
         self.api.propose(tracked.flow_run_id, decision.report, message=f"flowops.prefect: {message}")
@@ -378,7 +463,12 @@ class Reconciler:
         keys = [tracked.observation.key for tracked in waiting if tracked.observation is not None]
         self.infrastructure.wait_for_change(keys, pause, output)
         before = {tracked.flow_run_id: _presences(tracked) for tracked in waiting}
-        self._look_here(waiting)
+        try:
+            self._look_here(waiting)
+        except InfrastructureUnreachable as error:
+            for tracked in waiting:
+                self._postpone(tracked, error)
+            return
         stale = [
             tracked
             for tracked in waiting

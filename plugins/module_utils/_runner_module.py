@@ -102,6 +102,7 @@ class TaskRunner:
             controller=self.controller,
             start_timeout=task.start_timeout,
             stop_grace=task.stop_grace,
+            concurrency=task.concurrency,
         )
         self._checked: set[str] = set()
         self._warnings: list[str] = []
@@ -293,6 +294,9 @@ class TaskRunner:
             outcome = self._outcome(one, chunks.get(one.tracked.flow_run_id), timed_out, budget)
             budget -= sum(len(line) + 1 for line in outcome.log.lines)
             outcomes.append(outcome)
+        if verdict:
+            for one in planned:
+                self._clear_away(one)
         fail_on = self.task.fail_on if verdict else ()
         if verdict and any(outcome.tracked.error is not None for outcome in outcomes):
             fail_on = [*fail_on, "infrastructure"]
@@ -306,13 +310,25 @@ class TaskRunner:
             result["diff"] = {"before": "", "after": after, "after_header": "would be launched"}
         return result
 
+    def _clear_away(self, one: _Planned) -> None:
+        """With ``auto_remove`` what is over goes after its verdict; an infrastructure's own way would not wait."""
+        tracked = one.tracked
+        if not one.request.settings.get("auto_remove") or not tracked.settled or tracked.error is not None:
+            return
+        for number, seen in sorted(tracked.seen.items()):
+            if seen.presence is Presence.FINISHED:
+                try:
+                    self.infrastructure.remove(AttemptKey(tracked.flow_run_id, number))
+                except FlowopsError as error:
+                    tracked.warnings.append(f"auto_remove: {error}")
+
     def _outcome(self, one: _Planned, streamed: LogChunk | None, timed_out: bool, budget: int) -> RunOutcome:
         tracked = one.tracked
         settled_badly = tracked.settled and tracked.decision.phase in (Phase.FAILED, Phase.UNKNOWN, Phase.LOST)
         tail = self.reconciler.output_of(tracked, max(self.task.log_lines, 40)) if settled_badly else []
         found = tracked.diagnosis
         if found is None and (settled_badly or tracked.decision.phase is Phase.CANCELLED):
-            found = diagnose(tracked.run, tracked.observation, tail)
+            found = diagnose(tracked.run, tracked.observation, tail, tracked.started)
         return RunOutcome(
             tracked=tracked,
             infrastructure_type=self.infrastructure.type,

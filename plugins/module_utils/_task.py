@@ -19,6 +19,7 @@ from ansible_collections.flowops.prefect.plugins.module_utils._checks import cle
 from ansible_collections.flowops.prefect.plugins.module_utils._errors import SettingsError
 from ansible_collections.flowops.prefect.plugins.module_utils._fields import (
     Field,
+    connection_fields_of,
     exclusive_groups_of,
     fields_of,
     per_run_fields_of,
@@ -38,6 +39,7 @@ class ApiOptions:
     """How the Prefect API is reached.
 
     :arg engine_url: the same API as seen by the engine; equal to ``url`` unless the user says otherwise.
+    :arg engine_url_chosen: the user did.
     """
 
     url: str
@@ -50,6 +52,7 @@ class ApiOptions:
     validate_certs: bool = True
     timeout: float = 30.0
     engine_url: str = ""
+    engine_url_chosen: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,6 +90,7 @@ class Task:
     :arg concurrency: None: the core decides by the number of processors.
     :arg stream_output: None: the controller decides by the number of runs.
     :arg log_cursor: by flow run id; None when the call is no follow-up.
+    :arg connection: how the infrastructure is reached: the options of ``CONNECTION_SCOPES``.
     :arg warnings: for the result: what works and is not safe.
     """
 
@@ -107,6 +111,7 @@ class Task:
     per_host: bool
     api: ApiOptions
     requests: list[RunRequest]
+    connection: dict[str, t.Any] = dataclasses.field(repr=False)
     warnings: list[str]
 
 
@@ -211,6 +216,7 @@ def _task(options: dict[str, t.Any], runner_type: str) -> Task:
         per_host=values["per_host"],
         api=api,
         requests=_requests(options, runner_type),
+        connection={field.name: values[field.name] for field in connection_fields_of(runner_type)},
         warnings=_warnings(api),
     )
 
@@ -227,6 +233,7 @@ def _api(values: t.Mapping[str, t.Any]) -> ApiOptions:
         validate_certs=values["api_validate_certs"],
         timeout=values["api_timeout"],
         engine_url=values["engine_api_url"] or values["api_url"],
+        engine_url_chosen=values["engine_api_url"] is not None,
     )
 
 

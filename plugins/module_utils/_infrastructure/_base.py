@@ -29,6 +29,9 @@ class Infrastructure(abc.ABC):
     #: a slot with nobody watching. False: the state machine does all but the gate before ``create``.
     bootstrap_claims: t.ClassVar[bool]
 
+    #: How many runs may be worked on at once; more than 1 only where every method may be called from several threads.
+    parallel: t.ClassVar[int] = 1
+
     def warnings(self) -> list[str]:
         """What the user should know of this place before something is launched there."""
         return []
@@ -55,6 +58,23 @@ class Infrastructure(abc.ABC):
 
         An attempt that is not in the answer is absent.
         """
+
+    def provide(self, launch: Launch) -> None:  # noqa: B027 - not every infrastructure needs something
+        """Get what the attempt needs and does not own, such as an image.
+
+        Called before the run is claimed, since it may take long and a claim that is not used in time is lost.
+        """
+
+    def prepare(self, launch: Launch) -> str:  # noqa: ARG002 - nothing is known beforehand
+        """Make what can be made without starting anything.
+
+        Called after the claim and before ``create``, where the bootstrap does not claim.
+
+        :returns: the identifier that the attempt's infrastructure has or will have. The server is told before the
+            start: it could not be cancelled during a retry wait otherwise.
+        :raises NameCollision: something that is not ours has the name.
+        """
+        return ""
 
     @abc.abstractmethod
     def create(self, launch: Launch) -> bool:

@@ -4,18 +4,39 @@
 
 # PRIVATE: this module_util may change or vanish without notice.
 
-"""The table of infrastructures: another one is one file beside this one and one row here."""
+"""The table of infrastructures: another one is one file beside this one, one function and one row here.
+
+Each is loaded when it is used: a module is executed for every poll, and most of what it costs is what it loads.
+"""
 
 from __future__ import annotations
 
 import typing as t
 
 from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._base import Infrastructure
-from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._process import process_infrastructure
 from ansible_collections.flowops.prefect.plugins.module_utils._task import Task
 
+
+def _subprocess(task: Task, look_only: bool) -> Infrastructure:
+    from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._process import (
+        process_infrastructure,
+    )
+
+    return process_infrastructure(task, look_only)
+
+
+def _docker(task: Task, _look_only: bool) -> Infrastructure:
+    """Check mode needs nothing else: looking changes nothing."""
+    from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._docker import (
+        docker_infrastructure,
+    )
+
+    return docker_infrastructure(task)
+
+
 INFRASTRUCTURES: dict[str, t.Callable[[Task, bool], Infrastructure]] = {
-    "subprocess": process_infrastructure,
+    "subprocess": _subprocess,
+    "docker": _docker,
 }
 
 

@@ -29,7 +29,7 @@ def test_a_good_task_passes():
     task = {
         "deployment": "a/b",
         "runs": [{"parameters": {"a": 1}, "env": {"A": "1"}, "secret_env": {"B": "2"}, "virtualenv": "/v"}],
-        "validate_certs": "no",
+        "api_validate_certs": "no",
         "rerun": 2,
         "wait_timeout": "2.5",
         "fail_on": ["failed"],

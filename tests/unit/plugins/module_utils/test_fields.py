@@ -13,17 +13,23 @@ import yaml
 
 from ansible_collections.flowops.prefect.plugins.module_utils import _fields as fields
 from ansible_collections.flowops.prefect.plugins.module_utils._argspec import argument_spec
+from ansible_collections.flowops.prefect.plugins.module_utils._container_kinds import CONTAINER_KINDS
 from ansible_collections.flowops.prefect.plugins.module_utils._kinds import KINDS
 from ansible_collections.flowops.prefect.plugins.module_utils._result import run_result
-from ansible_collections.flowops.prefect.plugins.modules import flow_runner_subprocess as module
+from ansible_collections.flowops.prefect.plugins.modules import flow_runner_docker, flow_runner_subprocess
 
-FRAGMENTS = ("runs", "lifecycle", "api", "subprocess")
+MODULES = {"subprocess": flow_runner_subprocess, "docker": flow_runner_docker}
+FRAGMENTS = {
+    "subprocess": ("runs", "lifecycle", "api", "subprocess"),
+    "docker": ("runs", "lifecycle", "api", "docker", "docker_api"),
+}
+every_runner = pytest.mark.parametrize("runner", sorted(fields.RUNNER_SCOPES))
 
 
-def documented_options() -> dict:
+def documented_options(runner: str) -> dict:
     """The options of the module's fragments; none of them may be in two."""
     options: dict = {}
-    for name in FRAGMENTS:
+    for name in FRAGMENTS[runner]:
         fragment = importlib.import_module(f"ansible_collections.flowops.prefect.plugins.doc_fragments.{name}")
         found = yaml.safe_load(fragment.ModuleDocFragment.DOCUMENTATION)["options"]
         assert not set(found).intersection(options)
@@ -38,23 +44,26 @@ def essence(option: dict) -> dict:
     }
 
 
-def test_the_module_uses_all_fragments():
-    used = yaml.safe_load(module.DOCUMENTATION)["extends_documentation_fragment"]
-    assert {f"flowops.prefect.{name}" for name in FRAGMENTS} <= set(used)
+@every_runner
+def test_the_module_uses_all_fragments(runner):
+    used = yaml.safe_load(MODULES[runner].DOCUMENTATION)["extends_documentation_fragment"]
+    assert {f"flowops.prefect.{name}" for name in FRAGMENTS[runner]} <= set(used)
 
 
-def test_documentation_argument_spec_and_table_agree():
-    documented = documented_options()
-    spec = argument_spec("subprocess")["argument_spec"]
-    assert set(documented) == set(spec) == {field.name for field in fields.fields_of("subprocess")}
+@every_runner
+def test_documentation_argument_spec_and_table_agree(runner):
+    documented = documented_options(runner)
+    spec = argument_spec(runner)["argument_spec"]
+    assert set(documented) == set(spec) == {field.name for field in fields.fields_of(runner)}
     assert {name: essence(option) for name, option in documented.items()} == {
         name: essence(option) for name, option in spec.items()
     }
 
 
-def test_documentation_of_an_entry_agrees_with_its_argument_spec():
-    documented = documented_options()["runs"]["suboptions"]
-    spec = argument_spec("subprocess")["argument_spec"]["runs"]["options"]
+@every_runner
+def test_documentation_of_an_entry_agrees_with_its_argument_spec(runner):
+    documented = documented_options(runner)["runs"]["suboptions"]
+    spec = argument_spec(runner)["argument_spec"]["runs"]["options"]
     assert set(documented) == set(spec)
     assert {name: essence(option) for name, option in documented.items()} == {
         name: essence(option) for name, option in spec.items()
@@ -62,10 +71,16 @@ def test_documentation_of_an_entry_agrees_with_its_argument_spec():
 
 
 @pytest.mark.parametrize(
-    "field", [f for f in fields.fields_of("subprocess") if isinstance(f.default, (int, float, str))]
+    ("runner", "field"),
+    [
+        pytest.param(runner, field, id=f"{runner}-{field.name}")
+        for runner in sorted(fields.RUNNER_SCOPES)
+        for field in fields.fields_of(runner)
+        if isinstance(field.default, (int, float, str))
+    ],
 )
-def test_effective_defaults_are_said_in_prose(field):
-    text = " ".join(documented_options()[field.name]["description"])
+def test_effective_defaults_are_said_in_prose(runner, field):
+    text = " ".join(documented_options(runner)[field.name]["description"])
     word = (
         str(field.default).lower()
         if isinstance(field.default, bool)
@@ -78,16 +93,18 @@ def test_effective_defaults_are_said_in_prose(field):
 
 @pytest.mark.parametrize("field", [f for f in fields.ALL_FIELDS if f.env])
 def test_fallbacks_are_said_in_prose(field):
-    text = " ".join(documented_options()[field.name]["description"])
+    text = " ".join(documented_options("subprocess")[field.name]["description"])
     assert all(f"E({name})" in text for name in field.env)
 
 
 def test_every_kind_has_a_check_and_every_check_is_used():
-    assert {field.kind for field in fields.ALL_FIELDS if field.kind} == set(KINDS)
+    assert {field.kind for field in fields.ALL_FIELDS if field.kind} == {*KINDS, *CONTAINER_KINDS}
+    assert not set(KINDS).intersection(CONTAINER_KINDS)
 
 
-def test_returned_keys_are_documented_and_accepted_again():
-    documented = set(yaml.safe_load(module.RETURN)["runs"]["contains"])
+@every_runner
+def test_returned_keys_are_documented_and_accepted_again(runner):
+    documented = set(yaml.safe_load(MODULES[runner].RETURN)["runs"]["contains"])
     assert documented == set(fields.RESULT_KEYS)
     written = run_result.__code__.co_consts
     assert documented <= set(_flat(written))
@@ -107,7 +124,7 @@ def test_names_that_look_secret_are_decided():
 
 def test_secrets_are_no_log():
     secret = {field.name for field in fields.ALL_FIELDS if field.no_log}
-    assert secret == {"api_key", "api_auth_string", "api_headers", "secret_env"}
+    assert secret == {"api_key", "api_auth_string", "api_headers", "secret_env", "registry_password"}
 
 
 class TestFallbacks:

@@ -208,7 +208,7 @@ class TestApi:
             flow_run_id=ID,
             api_auth_string="admin:pass",
             api_headers={"X-A": "b"},
-            validate_certs=False,
+            api_validate_certs=False,
             api_timeout=5,
             engine_api_url="https://inside/api/",
         ).api

@@ -42,7 +42,7 @@ class TestAccepts:
             {"deployment": "a/b", "runs": [{"parameters": {"a": 1}}, {"env": {"A": None}}]},
             {"runs": [{"flow_run_id": ID, "deployment": "a/b", "phase": "failed", "action": "none", "name": "x"}]},
             {"flow_run_id": ID, "wait": None, "env": None},
-            {"flow_run_id": ID, "validate_certs": "no", "virtualenv": "$HOME/venv", "python": None},
+            {"flow_run_id": ID, "api_validate_certs": "no", "virtualenv": "$HOME/venv", "python": None},
             {"flow_run_id": ID, "_ansible_check_mode": True},
         ],
     )

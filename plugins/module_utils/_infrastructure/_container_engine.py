@@ -1,0 +1,33 @@
+# Copyright (c) 2026, The flowops.prefect authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE: this module_util may change or vanish without notice.
+
+"""How the engine is started in a container, whatever runs the container: the bootstrap as ``python -c SOURCE``.
+
+Its orders come in an environment variable. They hold the time limits as well: the bootstrap's first process keeps them
+with nobody watching.
+"""
+
+from __future__ import annotations
+
+import json
+import typing as t
+
+from ansible_collections.flowops.prefect.plugins.module_utils import _bootstrap
+from ansible_collections.flowops.prefect.plugins.module_utils._launch import Launch
+
+BOOTSTRAP_VARIABLE = _bootstrap.VARIABLE
+
+
+def engine_command() -> list[str]:
+    """The command of the container. Its source by its loader: Ansible's zip on a managed host has no such file."""
+    loader: t.Any = _bootstrap.__loader__
+    return ["python", "-c", loader.get_source(_bootstrap.__name__)]
+
+
+def engine_orders(launch: Launch) -> str:
+    """The document for the bootstrap."""
+    limits = {"start": launch.start_timeout, "run": launch.run_timeout, "grace": launch.stop_grace}
+    return json.dumps({**launch.bootstrap, "progress": None, "limits": limits}, sort_keys=True)

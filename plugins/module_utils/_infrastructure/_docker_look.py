@@ -1,0 +1,142 @@
+"""From what an engine says of a container to an observation. Pure functions."""
+
+from __future__ import annotations
+
+import datetime
+import re
+import typing as t
+
+from ansible_collections.flowops.prefect.plugins.module_utils._bootstrap import (
+    EXIT_RUN_TIMEOUT,
+    EXIT_START_TIMEOUT,
+    EXIT_STOPPED,
+)
+from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._docker_spec import (
+    ATTEMPT_LABEL,
+    RUN_LABEL,
+    RUN_TIMEOUT_LABEL,
+    SPEC_LABEL,
+    TOKEN_LABEL,
+)
+from ansible_collections.flowops.prefect.plugins.module_utils._kinds import canonical_uuid
+from ansible_collections.flowops.prefect.plugins.module_utils._launch import AttemptKey
+from ansible_collections.flowops.prefect.plugins.module_utils._observation import Observation, Presence
+
+_PRESENCES = {
+    "created": Presence.PREPARED,
+    "running": Presence.LIVE,
+    "paused": Presence.LIVE,
+    "restarting": Presence.LIVE,
+    "removing": Presence.STOPPING,
+    "exited": Presence.FINISHED,
+    "dead": Presence.FINISHED,
+}
+_NEVER = "0001-01-01"
+_FRACTION = re.compile(r"\.(\d{1,6})\d*")
+
+
+def key_of(labels: t.Mapping[str, str]) -> AttemptKey | None:
+    """The attempt that a container says it belongs to; ``None`` for a container that is not ours."""
+    run_id, number = canonical_uuid(labels.get(RUN_LABEL) or ""), labels.get(ATTEMPT_LABEL) or ""
+    if run_id is None or not (number.isascii() and number.isdigit() and 0 < int(number) < 10**9):
+        return None
+    return AttemptKey(run_id, int(number)) if labels.get(TOKEN_LABEL) else None
+
+
+def listed(entry: t.Mapping[str, t.Any], key: AttemptKey, base_url: str, host: str) -> Observation:
+    """A container as a list has it: enough for what is not over."""
+    labels = entry.get("Labels") or {}
+    names = entry.get("Names") or [""]
+    state = str(entry.get("State", ""))
+    return Observation(
+        key=key,
+        presence=_PRESENCES.get(state, Presence.UNKNOWN),
+        token=labels.get(TOKEN_LABEL, ""),
+        spec_hash=labels.get(SPEC_LABEL, ""),
+        identifier=identifier(base_url, str(entry["Id"])),
+        name=str(names[0]).lstrip("/"),
+        host=host,
+        created_at=float(entry.get("Created") or 0) or None,
+        evidence={"paused": True} if state == "paused" else {},
+    )
+
+
+def identifier(base_url: str, container_id: str) -> str:
+    """As Prefect's own Docker worker writes it."""
+    return f"{base_url}:{container_id}"
+
+
+def inspected(found: t.Mapping[str, t.Any], key: AttemptKey, base_url: str, host: str, stopped: bool) -> Observation:
+    """A container looked at closely.
+
+    :arg stopped: it was stopped on our request, by this very process.
+    """
+    config, state = found.get("Config") or {}, found.get("State") or {}
+    labels = config.get("Labels") or {}
+    presence = _PRESENCES.get(str(state.get("Status", "")), Presence.UNKNOWN)
+    started, finished = moment(state.get("StartedAt")), moment(state.get("FinishedAt"))
+    code = int(state.get("ExitCode") or 0) if presence is Presence.FINISHED else None
+    evidence = _evidence(found, code, stopped, labels, started, finished) if code is not None else {}
+    ended_by = code - 128 if code is not None and 128 < code < 160 else None
+    return Observation(
+        key=key,
+        presence=presence,
+        token=labels.get(TOKEN_LABEL, ""),
+        spec_hash=labels.get(SPEC_LABEL, ""),
+        identifier=identifier(base_url, str(found["Id"])),
+        name=str(found.get("Name", "")).lstrip("/"),
+        host=host,
+        exit_code=None if ended_by is not None else code,
+        signal=ended_by,
+        created_at=moment(found.get("Created")),
+        started_at=started,
+        finished_at=finished if code is not None else None,
+        evidence=evidence,
+    )
+
+
+def _evidence(
+    found: t.Mapping[str, t.Any],
+    code: int,
+    stopped: bool,
+    labels: t.Mapping[str, str],
+    started: float | None,
+    finished: float | None,
+) -> dict[str, t.Any]:
+    """Memory is to blame only where the engine says so; limits only where the guard's code and the clock agree."""
+    state = found.get("State") or {}
+    evidence: dict[str, t.Any] = {"oom": True if state.get("OOMKilled") else None}
+    limit = (found.get("HostConfig") or {}).get("Memory")
+    if limit:
+        evidence["memory_limit"] = f"mem_limit (now {limit // 2**20}m)"
+    if code == EXIT_STOPPED or stopped:
+        evidence["stopped"] = True
+    elif code == EXIT_START_TIMEOUT:
+        evidence["timed_out"] = "start"
+    elif code == EXIT_RUN_TIMEOUT and _long_enough(labels, started, finished):
+        evidence["timed_out"] = "run"
+    if state.get("Status") == "dead":
+        evidence["dead"] = True
+    if state.get("Error"):
+        evidence["error"] = str(state["Error"])[:400]
+    return evidence
+
+
+def _long_enough(labels: t.Mapping[str, str], started: float | None, finished: float | None) -> bool:
+    try:
+        limit = float(labels.get(RUN_TIMEOUT_LABEL, "nan"))
+    except ValueError:
+        return False
+    return started is not None and finished is not None and finished - started >= limit
+
+
+def moment(text: t.Any) -> float | None:
+    """Seconds since the epoch of a time with nanoseconds; ``None`` for never."""
+    if not isinstance(text, str) or not text or text.startswith(_NEVER):
+        return None
+    try:
+        # The oldest Python reads no more than six digits of a second, and no Z.
+        plain = _FRACTION.sub(lambda found: "." + found[1].ljust(6, "0"), text).replace("Z", "+00:00")
+        return datetime.datetime.fromisoformat(plain).timestamp()
+    except ValueError:
+        return None

@@ -1,0 +1,262 @@
+"""From a launch to the body of the request that creates its container."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import typing as t
+import urllib.parse
+
+from ansible_collections.flowops.prefect.plugins.module_utils._container_kinds import LABEL_PREFIX
+from ansible_collections.flowops.prefect.plugins.module_utils._errors import SettingsError
+from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._container_engine import (
+    BOOTSTRAP_VARIABLE,
+    engine_command,
+    engine_orders,
+)
+from ansible_collections.flowops.prefect.plugins.module_utils._launch import AttemptKey, Launch
+from ansible_collections.flowops.prefect.plugins.module_utils._problems import did_you_mean
+
+RUN_LABEL = "io.prefect.flow-run-id"
+RUN_NAME_LABEL = "io.prefect.flow-run-name"
+VERSION_LABEL = "io.prefect.version"
+ATTEMPT_LABEL = LABEL_PREFIX + "attempt"
+TOKEN_LABEL = LABEL_PREFIX + "token"
+SPEC_LABEL = LABEL_PREFIX + "spec-hash"
+RUN_TIMEOUT_LABEL = LABEL_PREFIX + "run-timeout"
+
+GATEWAY = "host.docker.internal"
+
+_LOOPBACK = ("localhost", "127.0.0.1")
+_GATEWAY_SINCE = (20, 10)
+#: Whoever the image runs as, this one is nobody of importance; its home is a place that anybody may write to.
+_PLAIN_USER, _PLAIN_HOME = "1000:1000", "/tmp"  # noqa: S108 - inside the container
+
+
+@dataclasses.dataclass(frozen=True)
+class EngineFacts:
+    """What of an engine decides how a container is made.
+
+    :arg local: it is on this machine, so the loopback interface of one is that of the other.
+    :arg desktop: it runs in a virtual machine of its own, whatever it says of itself.
+    """
+
+    version: str
+    system: str
+    local: bool
+    desktop: bool = False
+
+    @classmethod
+    def of(cls, info: t.Mapping[str, t.Any], local: bool) -> EngineFacts:
+        """From the answer of ``docker info``."""
+        desktop = "desktop" in str(info.get("OperatingSystem", "")).lower()
+        return cls(str(info.get("ServerVersion", "")), str(info.get("OSType", "linux")), local, desktop)
+
+    @property
+    def on_linux(self) -> bool:
+        return self.system == "linux" and not self.desktop
+
+    @property
+    def knows_gateway(self) -> bool:
+        """Whether it resolves ``host-gateway`` (20.10)."""
+        numbers = tuple(int(part) for part in self.version.split("-")[0].split(".")[:2] if part.isdigit())
+        return not numbers or numbers >= _GATEWAY_SINCE
+
+
+@dataclasses.dataclass(frozen=True)
+class ContainerSpec:
+    """What is created.
+
+    :arg arguments: for the SDK's ``create_container_config``, without the host's part.
+    :arg host: for its ``create_host_config``.
+    :arg networks: joined by the container: the first when it is created, the rest before it starts.
+    :arg secret_names: variables whose values are never shown.
+    """
+
+    name: str
+    image: str
+    arguments: dict[str, t.Any]
+    host: dict[str, t.Any]
+    networks: tuple[str, ...]
+    secret_names: frozenset[str]
+    warnings: tuple[str, ...] = ()
+
+
+def container_name(key: AttemptKey) -> str:
+    """Deterministic: two launches of one attempt want the same name, and the engine gives it to one."""
+    return f"flowops-{key.name}"
+
+
+def network_mode(settings: t.Mapping[str, t.Any], api_url: str, engine: EngineFacts) -> str | None:
+    """The given one; else the host's network where the API is on the loopback interface of the engine's host."""
+    if settings.get("network_mode"):
+        return str(settings["network_mode"])
+    if settings.get("networks") or not engine.on_linux or not engine.local:
+        return None
+    return "host" if _hostname(api_url) in _LOOPBACK else None
+
+
+def _hostname(url: str) -> str:
+    return urllib.parse.urlsplit(url).hostname or ""
+
+
+def inside_url(url: str) -> str:
+    """An address on this machine as a container with a network of its own sees it."""
+    parts = urllib.parse.urlsplit(url)
+    if parts.hostname not in _LOOPBACK:
+        return url
+    return urllib.parse.urlunsplit(parts._replace(netloc=parts.netloc.replace(parts.hostname, GATEWAY, 1)))
+
+
+def container_spec(
+    launch: Launch, image: str, server_version: str, engine: EngineFacts, as_root: bool
+) -> ContainerSpec:
+    """Everything that is asked of the engine.
+
+    :arg as_root: the image runs as root unless told otherwise.
+    """
+    settings = launch.settings
+    environment = dict(launch.environment)
+    mode = network_mode(settings, environment.get("PREFECT_API_URL", ""), engine)
+    if "PREFECT_API_URL" in environment and not launch.api_url_chosen and mode != "host":
+        environment["PREFECT_API_URL"] = inside_url(environment["PREFECT_API_URL"])
+    host: dict[str, t.Any] = {"extra_hosts": {}}
+    if mode:
+        host["network_mode"] = mode
+    elif settings.get("networks"):
+        host["network_mode"] = settings["networks"][0]
+    warnings = _gateway(host, environment.get("PREFECT_API_URL", ""), mode, engine)
+    host.update(_limits(settings))
+    arguments: dict[str, t.Any] = {"image": image, "command": engine_command(), "detach": True}
+    user = _harden(settings, host, environment, as_root)
+    if user:
+        arguments["user"] = user
+    arguments["labels"] = labels(launch, server_version)
+    _add_volumes(settings, host, arguments)
+    _add_kwargs(settings, host, arguments)
+    secrets = {**launch.secret_environment, BOOTSTRAP_VARIABLE: engine_orders(launch)}
+    arguments["environment"] = _environment(launch, environment, secrets)
+    return ContainerSpec(
+        name=container_name(launch.key),
+        image=image,
+        arguments=arguments,
+        host={name: value for name, value in host.items() if value not in (None, {}, [])},
+        networks=tuple(settings.get("networks") or ()),
+        secret_names=frozenset(secrets),
+        warnings=tuple(warnings),
+    )
+
+
+def labels(launch: Launch, server_version: str) -> dict[str, str]:
+    """Prefect's may be complemented by the user's, ours tell whose the container is."""
+    given = launch.settings.get("labels") or {}
+    ours = {
+        RUN_LABEL: launch.key.flow_run_id,
+        ATTEMPT_LABEL: str(launch.key.number),
+        TOKEN_LABEL: launch.token,
+        SPEC_LABEL: launch.spec_hash,
+    }
+    if launch.run_timeout is not None:
+        ours[RUN_TIMEOUT_LABEL] = f"{launch.run_timeout:g}"
+    return {VERSION_LABEL: server_version, RUN_NAME_LABEL: launch.flow_run_name, **given, **ours}
+
+
+def _environment(launch: Launch, plain: dict[str, str], secrets: dict[str, str]) -> list[str]:
+    """``NAME=value`` sets a variable, a bare ``NAME`` removes one that the image sets."""
+    values = {"PYTHONUNBUFFERED": "1", **plain, **secrets}
+    for name in launch.unset_environment:
+        values.pop(name, None)
+    return sorted([*(f"{name}={value}" for name, value in values.items()), *launch.unset_environment])
+
+
+def _gateway(host: dict[str, t.Any], api_url: str, mode: str | None, engine: EngineFacts) -> list[str]:
+    """Let the container resolve the name that stands for the engine's host."""
+    if _hostname(api_url) != GATEWAY or not engine.on_linux or mode == "host":
+        return []
+    if not engine.knows_gateway:
+        return [
+            (
+                f"Docker Engine {engine.version} does not resolve {GATEWAY}, 20.10 does: give an engine_api_url that "
+                "the container reaches."
+            )
+        ]
+    host["extra_hosts"][GATEWAY] = "host-gateway"
+    return []
+
+
+def _limits(settings: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    names = ("mem_limit", "memswap_limit", "shm_size", "device_requests")
+    host = {name: settings[name] for name in names if settings.get(name) is not None}
+    if settings.get("privileged"):
+        host["privileged"] = True
+    return host
+
+
+def _harden(
+    settings: t.Mapping[str, t.Any], host: dict[str, t.Any], environment: dict[str, str], as_root: bool
+) -> str | None:
+    """What the security profile asks for. :returns: the user of the container; ``None`` for the image's."""
+    profile, user = settings.get("security_profile") or "baseline", settings.get("user")
+    if profile == "none":
+        return user
+    host["security_opt"] = ["no-new-privileges:true"]
+    if profile == "baseline":
+        return user
+    if settings.get("privileged"):
+        raise SettingsError("privileged: it contradicts security_profile: restricted.", "Keep one of them.")
+    if user is not None and user.partition(":")[0] in ("root", "0"):
+        raise SettingsError("user: root contradicts security_profile: restricted.", "Give another user.")
+    host["cap_drop"] = ["ALL"]
+    if user is None and as_root:
+        environment.setdefault("HOME", _PLAIN_HOME)
+        return _PLAIN_USER
+    return user
+
+
+def _add_volumes(settings: t.Mapping[str, t.Any], host: dict[str, t.Any], arguments: dict[str, t.Any]) -> None:
+    """``~`` and variables mean those of the host where the module runs, as in all paths of options."""
+    volumes = [_expanded(volume) for volume in settings.get("volumes") or ()]
+    if volumes:
+        host["binds"] = volumes
+        arguments["volumes"] = [volume.split(":")[1] for volume in volumes]
+
+
+def _expanded(volume: str) -> str:
+    source, _, rest = volume.partition(":")
+    if source[0] in "/~$":
+        source = os.path.expanduser(os.path.expandvars(source))
+        if not os.path.isabs(source):
+            raise SettingsError(
+                f"volumes: {volume} has a variable or a user that this host does not know.", "Give the full path."
+            )
+    return f"{source}:{rest}"
+
+
+def _add_kwargs(settings: t.Mapping[str, t.Any], host: dict[str, t.Any], arguments: dict[str, t.Any]) -> None:
+    """The SDK's own names, told apart by whom they are for; lists are added to what is there."""
+    given = settings.get("container_create_kwargs") or {}
+    if not given:
+        return
+    from docker.models.containers import RUN_CREATE_KWARGS, RUN_HOST_CONFIG_KWARGS
+
+    known = {*RUN_CREATE_KWARGS, *RUN_HOST_CONFIG_KWARGS, "ports"}
+    for name, value in given.items():
+        if name not in known:
+            raise SettingsError(
+                f"container_create_kwargs.{name} is no argument of the Docker SDK.", did_you_mean(name, known)
+            )
+        if name == "ports":
+            arguments["ports"] = [tuple(port.split("/", 1)) if "/" in str(port) else port for port in value]
+            host["port_bindings"] = value
+        elif name in RUN_HOST_CONFIG_KWARGS:
+            host[name] = _combined(host.get(name), value)
+        else:
+            arguments[name] = value
+
+
+def _combined(ours: t.Any, given: t.Any) -> t.Any:
+    if isinstance(ours, list) and isinstance(given, (list, tuple)):
+        return [*ours, *given]
+    if isinstance(ours, dict) and isinstance(given, dict):
+        return {**ours, **given}
+    return given
