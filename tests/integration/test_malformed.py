@@ -76,6 +76,10 @@ def test_settings_in_a_play(run_playbook: RunPlaybook, tmp_path: Path) -> None:
     assert not (tmp_path / "state").exists()
 
 
+#: Ansible's own validation refuses these before the module can, and names no option, or just the first wrong one.
+UNNAMED_BY_ANSIBLE = {"an entry that is a text", "everything is reported at once"}
+
+
 def holds_a_secret(case: dict[str, Any]) -> bool:
     """Whether the value is for an option of secrets; a name with "=" in it is no value."""
     options = ("secret_env", "api_key", "api_auth", "api_headers")
@@ -101,7 +105,7 @@ def test_settings_in_the_process_of_the_module(tmp_path: Path) -> None:
         result = done.result
         assert result["failed"] is True
         top = case["field"].partition("[")[0].partition(".")[0].partition(" ")[0]
-        assert top in result["msg"], (case, result["msg"])
+        assert top in result["msg"] or case["case"] in UNNAMED_BY_ANSIBLE, (case, result["msg"])
         if result.get("category") == "bad_settings":
             # Ansible made texts of some values before the module saw them, so the words may differ.
             assert re.search(rf"^(- )?{re.escape(top)}.*\. \S.*[.?]$", result["msg"], re.MULTILINE), result["msg"]
