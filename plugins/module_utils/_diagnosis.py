@@ -21,6 +21,12 @@ import typing as t
 from ansible_collections.flowops.prefect.plugins.module_utils._observation import Observation, Presence
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._objects import FlowRun
 
+#: So many of the last lines of output are looked at: an engine that cannot load its flow prints two long tracebacks.
+LINES = 200
+
+#: What a state's message begins with when this collection reported the state: then it repeats an earlier diagnosis.
+OWN_REPORT = "flowops.prefect: "
+
 
 @dataclasses.dataclass(frozen=True)
 class Diagnosis:
@@ -206,31 +212,38 @@ def _disk_full(facts: Facts) -> Diagnosis | None:
     return Diagnosis("disk_full", "a file system is full", "Free some space on the host, then run it again.", True)
 
 
-_IMPORT_ERROR = re.compile(r"(ModuleNotFoundError|ImportError): ([^\n]{1,200})")
-_CODE_MISSING = re.compile(
-    r"(FileNotFoundError: [^\n]{1,200}|MissingFlowError[^\n]{0,200}|"
-    r"(?:Script|Flow function with name|Could not find)[^\n]{0,160}not found[^\n]{0,80})"
+#: Said by engines that did not get as far as the flow, today and in earlier versions; a traceback follows.
+_NOT_LOADED = re.compile(
+    r"Unexpected exception encountered when trying to load flow|Flow could not be retrieved from deployment"
 )
-_RETRIEVAL = "Flow could not be retrieved from deployment"
+_RAISED = re.compile(r"^(?:\w+\.)*(\w*(?:Error|Exception)): ([^\n]{1,200})", re.MULTILINE)
+
+_NO_FUNCTION = re.compile(r"(?:Flow f|F)unction with name .* not found")
 
 
 def _flow_not_loaded(facts: Facts) -> Diagnosis | None:
     """The engine started and could not get at the flow: its code is missing or does not import."""
-    if _RETRIEVAL not in facts.text:
+    marks = list(_NOT_LOADED.finditer(facts.text))
+    if not marks:
         return None
-    missing = _CODE_MISSING.search(facts.text)
-    failed_import = _IMPORT_ERROR.search(facts.text)
-    if failed_import is not None and (missing is None or failed_import.start() > missing.start()):
+    raised = _RAISED.findall(facts.text, marks[-1].end())
+    # The first exception of a chain is the cause, those after it say what Prefect was doing.
+    kind, message = raised[0] if raised else ("", "")
+    nameless = next((text for _kind, text in raised if _NO_FUNCTION.match(text)), "")
+    pulling = any(wrapper == "StepExecutionError" for wrapper, _message in raised)
+    if not raised or nameless or pulling or kind in ("FileNotFoundError", "NotADirectoryError"):
+        message = nameless or message
         return Diagnosis(
-            "flow_import_error",
-            f"the flow's code does not import: {failed_import.group(2).strip()}",
-            "Install what it imports into the environment of the run, or correct the code.",
+            "flow_code_missing",
+            f"the flow's code is not there: {message.strip()}" if message else "the flow's code is not there",
+            "Check the deployment's path, entrypoint and pull steps: they must work on the host of the run.",
             False,
         )
+    plain = kind in ("ModuleNotFoundError", "ImportError")
     return Diagnosis(
-        "flow_code_missing",
-        f"the flow's code is not there: {missing.group(1).strip()}" if missing else "the flow's code is not there",
-        "Check the deployment's path, entrypoint and pull steps: they must work on the host of the run.",
+        "flow_import_error",
+        f"the flow's code does not import: {message.strip() if plain else f'{kind}: {message.strip()}'}",
+        "Install what it imports into the environment of the run, or correct the code.",
         False,
     )
 
@@ -278,17 +291,11 @@ def _exit_code(facts: Facts) -> Diagnosis | None:
     )
 
 
-def _flow_failed(facts: Facts) -> Diagnosis | None:
-    """The engine did its work and the flow itself failed: the server's message is the reason."""
-    if facts.state_type not in ("FAILED", "CRASHED"):
-        return None
-    category = "flow_failed" if facts.state_type == "FAILED" else "crashed"
-    message = facts.state_message.strip() or "no reason was given"
-    return Diagnosis(category, message[:500], "Look at the run's logs; the flow itself has to be mended.", False)
-
-
 def _no_terminal_state(facts: Facts) -> Diagnosis | None:
+    """The engine left without a word: the state is still open, or closed by what we reported then."""
     if facts.observation is None or facts.observation.presence is not Presence.FINISHED:
+        return None
+    if facts.state_type not in _OPEN and not facts.state_message.startswith(OWN_REPORT):
         return None
     return Diagnosis(
         "no_terminal_state",
@@ -296,6 +303,15 @@ def _no_terminal_state(facts: Facts) -> Diagnosis | None:
         "Look at the last lines of its output.",
         True,
     )
+
+
+def _flow_failed(facts: Facts) -> Diagnosis | None:
+    """The engine did its work and the flow itself failed: the server's message is the reason."""
+    if facts.state_type not in ("FAILED", "CRASHED"):
+        return None
+    category = "flow_failed" if facts.state_type == "FAILED" else "crashed"
+    message = facts.state_message.strip() or "no reason was given"
+    return Diagnosis(category, message[:500], "Look at the run's logs; the flow itself has to be mended.", False)
 
 
 _EXPLANATIONS: tuple[t.Callable[[Facts], Diagnosis | None], ...] = (
@@ -310,6 +326,6 @@ _EXPLANATIONS: tuple[t.Callable[[Facts], Diagnosis | None], ...] = (
     _disk_full,
     _killed,
     _exit_code,
-    _flow_failed,
     _no_terminal_state,
+    _flow_failed,
 )

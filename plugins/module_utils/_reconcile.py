@@ -32,6 +32,8 @@ from ansible_collections.flowops.prefect.plugins.module_utils._decide import (
 )
 from ansible_collections.flowops.prefect.plugins.module_utils._diagnosis import (
     INFRASTRUCTURE_GONE,
+    LINES,
+    OWN_REPORT,
     Diagnosis,
     diagnose,
 )
@@ -428,10 +430,10 @@ class Reconciler:
         seen = tracked.seen.get(decision.attempt)
         if seen is None:
             return INFRASTRUCTURE_GONE
-        return diagnose(tracked.run, seen, self.output_of(tracked, 40), tracked.started)
+        return diagnose(tracked.run, seen, self.output_of(tracked, LINES), tracked.started)
 
     def _report(self, tracked: Tracked, decision: Decision, message: str) -> None:
-        self.api.propose(tracked.flow_run_id, decision.report, message=f"flowops.prefect: {message}")
+        self.api.propose(tracked.flow_run_id, decision.report, message=f"{OWN_REPORT}{message}")
         tracked.changed = True
         if decision.report in ("CANCELLED", "CANCELLING") and tracked.want.state != "launched":
             tracked.action = "cancelled"

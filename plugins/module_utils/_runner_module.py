@@ -19,7 +19,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.flowops.prefect.plugins.module_utils._argspec import argument_spec
 from ansible_collections.flowops.prefect.plugins.module_utils._decide import Phase, Step
-from ansible_collections.flowops.prefect.plugins.module_utils._diagnosis import diagnose
+from ansible_collections.flowops.prefect.plugins.module_utils._diagnosis import LINES, diagnose
 from ansible_collections.flowops.prefect.plugins.module_utils._errors import FlowopsError, SettingsError
 from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._base import Infrastructure
 from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._registry import make_infrastructure
@@ -325,7 +325,7 @@ class TaskRunner:
     def _outcome(self, one: _Planned, streamed: LogChunk | None, timed_out: bool, budget: int) -> RunOutcome:
         tracked = one.tracked
         settled_badly = tracked.settled and tracked.decision.phase in (Phase.FAILED, Phase.UNKNOWN, Phase.LOST)
-        tail = self.reconciler.output_of(tracked, max(self.task.log_lines, 40)) if settled_badly else []
+        tail = self.reconciler.output_of(tracked, max(self.task.log_lines, LINES)) if settled_badly else []
         found = tracked.diagnosis
         if found is None and (settled_badly or tracked.decision.phase is Phase.CANCELLED):
             found = diagnose(tracked.run, tracked.observation, tail, tracked.started)
