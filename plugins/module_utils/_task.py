@@ -129,6 +129,11 @@ def parse_task(params: t.Mapping[str, t.Any], runner_type: str) -> Task:
     return _task(options, runner_type)
 
 
+def problems_of(params: t.Mapping[str, t.Any], runner_type: str) -> list[str]:
+    """What :func:`parse_task` would complain of, as far as it can be told away from the managed host."""
+    return problem_texts(_checked(params, runner_type)[1], params, runner_type)
+
+
 def settings_error(problems: t.Sequence[Problem], params: t.Mapping[str, t.Any], runner_type: str) -> SettingsError:
     """All problems as one error, free of the task's secrets."""
     texts = problem_texts(problems, params, runner_type)

@@ -7,7 +7,7 @@
 """pydantic models of what users type, for the controller: mistakes are reported before any host is touched.
 
 Made from the same field table, checks and rules as the host's own validation, so that both say the same words. Where
-pydantic is missing, ``HAS_PYDANTIC`` is False and the host's validation goes on alone.
+pydantic is missing, ``HAS_PYDANTIC`` is False and the same checks are run without models.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from ansible_collections.flowops.prefect.plugins.module_utils._problems import (
     unknown_option,
 )
 from ansible_collections.flowops.prefect.plugins.module_utils._rules import rule_problems
-from ansible_collections.flowops.prefect.plugins.module_utils._task import problem_texts
+from ansible_collections.flowops.prefect.plugins.module_utils._task import problem_texts, problems_of
 
 _TYPES: dict[str, t.Any] = {
     "str": str,
@@ -51,15 +51,13 @@ _TYPES: dict[str, t.Any] = {
 
 
 def validate_on_controller(args: t.Mapping[str, t.Any], runner_type: str) -> list[str]:
-    """Everything that is wrong with a task's arguments, in the words of the host's validation.
-
-    Empty when all is well, and without pydantic, when only the host looks.
+    """Everything that is wrong with a task's arguments, in the words of the host's validation; empty when all is well.
 
     :arg args: templated, fallbacks from the environment filled in. ansible-core 2.17 hands texts where templates made
         numbers; they are converted as Ansible's argument spec would.
     """
     if not HAS_PYDANTIC:
-        return []
+        return problems_of(args, runner_type)
     options = _by_name(fields_of(runner_type), args)
     problems: list[Problem] = []
     try:
