@@ -112,8 +112,8 @@ def _volume(path: str, value: t.Any) -> str:
     if not isinstance(value, str):
         fail(f"is {described(value)}, not a volume", "Write /path/on/the/host:/path/in/the/container.", path)
     no_control(value, path=path)
-    source, _, rest = value.partition(":")
-    target, _, modes = rest.partition(":")
+    source, _dummy, rest = value.partition(":")
+    target, _dummy, modes = rest.partition(":")
     if not source or not target:
         fail(f"is {shown(value)}, expected format path:container_path", "Write /on/the/host:/in/the/container.", path)
     if not target.startswith("/") or ".." in target.split("/"):

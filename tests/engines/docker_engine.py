@@ -184,5 +184,5 @@ def _running(pid_file: Path) -> int | None:
         status = Path(f"/proc/{pid}/stat").read_text()
     except (OSError, ValueError):
         return None
-    name, _, rest = status.partition("(")[2].rpartition(")")
+    name, _dummy, rest = status.partition("(")[2].rpartition(")")
     return pid if name == "dockerd" and rest.split()[0] not in "ZX" else None

@@ -26,7 +26,7 @@ def talkers(rest: PrefectRest, folder: Path) -> list[tuple[CountedRun, str]]:
     """Runs that say something now and then, and how each of them will end."""
     deployment = rest.create_deployment("talker")
     made = []
-    for index, end in enumerate(end for end, number in ENDS.items() for _ in range(number)):
+    for index, end in enumerate(end for end, number in ENDS.items() for _dummy in range(number)):
         file = folder / f"bodies-{index}"
         run = rest.create_flow_run(deployment["id"], {"path": str(file), "lines": LINES, "end": end})
         made.append((CountedRun(run["id"], file), end))

@@ -37,9 +37,9 @@ class ImageName:
     @classmethod
     def parse(cls, name: str) -> ImageName:
         """Only what follows the last slash can be a tag: a colon before it belongs to the registry's port."""
-        rest, _, digest = name.partition("@")
+        rest, _dummy, digest = name.partition("@")
         path, slash, last = rest.rpartition("/")
-        bare, _, tag = last.partition(":")
+        bare, _dummy, tag = last.partition(":")
         return cls(f"{path}{slash}{bare}", tag, digest)
 
     @property

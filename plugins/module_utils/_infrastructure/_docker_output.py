@@ -69,7 +69,7 @@ class Piece:
     @classmethod
     def of(cls, stream: int, raw: bytes) -> Piece:
         """From what the engine sends with ``timestamps``."""
-        stamp, _, data = raw.partition(b" ")
+        stamp, _dummy, data = raw.partition(b" ")
         text = stamp.decode("ascii", "replace")
         return cls(text, moment(text) or 0.0, stream, data)
 

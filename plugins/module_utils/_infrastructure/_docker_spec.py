@@ -222,7 +222,7 @@ def _add_volumes(settings: t.Mapping[str, t.Any], host: dict[str, t.Any], argume
 
 
 def _expanded(volume: str) -> str:
-    source, _, rest = volume.partition(":")
+    source, _dummy, rest = volume.partition(":")
     if source[0] in "/~$":
         source = os.path.expanduser(os.path.expandvars(source))
         if not os.path.isabs(source):

@@ -167,14 +167,14 @@ def race(attempts, launch, barrier, answers):
 
 
 def test_of_eight_launchers_one_starts_it(attempts):
-    for _ in range(5):
+    for _dummy in range(5):
         launch = attempts.launch("note(document['flow'])")
         launch.bootstrap["flow"] = launch.key.flow_run_id
         barrier, answers = FORK.Barrier(8), FORK.Queue()
-        racers = [FORK.Process(target=race, args=(attempts, launch, barrier, answers)) for _ in range(8)]
+        racers = [FORK.Process(target=race, args=(attempts, launch, barrier, answers)) for _dummy in range(8)]
         for racer in racers:
             racer.start()
-        said = [answers.get(timeout=30) for _ in racers]
+        said = [answers.get(timeout=30) for _dummy in racers]
         for racer in racers:
             racer.join()
         assert sorted(said) == [False] * 7 + [True]
@@ -184,7 +184,7 @@ def test_of_eight_launchers_one_starts_it(attempts):
 
 def test_a_launcher_killed_at_any_moment_loses_nothing_and_doubles_nothing(attempts):
     choose = random.Random(20)  # noqa: S311 - the same moments each time
-    for _ in range(25):
+    for _dummy in range(25):
         launch = attempts.launch("note(document['flow'])")
         launch.bootstrap["flow"] = launch.key.flow_run_id
         launcher = FORK.Process(target=lambda launch=launch: attempts.another_infrastructure().create(launch))

@@ -226,7 +226,7 @@ def test_discarding_takes_trees_of_any_depth_and_follows_no_link(tmp_path, state
     (tmp_path / "precious").mkdir()
     (tmp_path / "precious" / "file").write_text("x")
     folder = os.open(".", os.O_RDONLY, dir_fd=state.folder("runs"))
-    for _ in range(3000):
+    for _dummy in range(3000):
         os.mkdir("d", dir_fd=folder)
         inner = os.open("d", os.O_RDONLY, dir_fd=folder)
         os.close(folder)

@@ -47,7 +47,7 @@ def touch(path):
 
 def test_no_more_run_at_once_than_there_are_slots_and_all_get_their_turn(attempts):
     do = PASS_GATE + "note('+')\nwhile open(document['notes']).read().count('+') < 2: time.sleep(0.01)\nnote('-')"
-    launches = [attempts.start(do, concurrency=2) for _ in range(6)]
+    launches = [attempts.start(do, concurrency=2) for _dummy in range(6)]
     for launch in launches:
         attempts.wait(launch, Presence.FINISHED)
     running = most = 0
@@ -60,7 +60,7 @@ def test_no_more_run_at_once_than_there_are_slots_and_all_get_their_turn(attempt
 def test_waiting_for_a_slot_is_seen_and_ends_at_once_when_told_to_stop(attempts):
     holder = attempts.start(PASS_GATE + FOR_EVER, concurrency=1)
     attempts.event(holder, "gate_passed")
-    waiting = [attempts.start("note('ran')", concurrency=1) for _ in range(3)]
+    waiting = [attempts.start("note('ran')", concurrency=1) for _dummy in range(3)]
     for launch in waiting:  # the first one looks for a free slot, the others wait in the queue
         seen = attempts.wait(launch, Presence.QUEUED)
         assert seen.evidence["stage"] == "waiting for a slot"
