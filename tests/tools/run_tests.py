@@ -221,7 +221,7 @@ def pytest(
         report = Path(temporary) / "report.xml"
         parallel = [] if "-n" in words else ["-n", str(WORKERS), "--dist", "worksteal"]
         options = [*parallel, "-p", "no:cacheprovider", f"--basetemp={temporary}/tmp", f"--junitxml={report}", "-q"]
-        command = [environment / "bin" / "python", "-m", "pytest", *options, *words, *present]
+        command: list[str | Path] = [environment / "bin" / "python", "-m", "pytest", *options, *words, *present]
         done = execute(command, root, {**env, processes.MARKER: run_id})
         outcome = _count(report) if report.exists() else Outcome()
         outcome.add(_left_behind(run_id, Path(temporary)))

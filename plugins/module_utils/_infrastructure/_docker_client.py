@@ -1,3 +1,9 @@
+# Copyright (c) 2026, The flowops.prefect authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE: this module_util may change or vanish without notice.
+
 """The connection to a Docker Engine: options as in community.docker, and errors in words with a remedy.
 
 The Docker SDK is loaded at the first use: hosts that run nothing in Docker need not have it.

@@ -1,3 +1,9 @@
+# Copyright (c) 2026, The flowops.prefect authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE: this module_util may change or vanish without notice.
+
 """From what an engine says of a container to an observation. Pure functions."""
 
 from __future__ import annotations

@@ -1,3 +1,9 @@
+# Copyright (c) 2026, The flowops.prefect authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE: this module_util may change or vanish without notice.
+
 """Output of a container, read on from a cursor without losing or repeating a line.
 
 An engine can be asked for what came since a second, not for what came after a line. So a cursor is such a second, how
