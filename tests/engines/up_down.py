@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 import docker_engine
 import docker_image
+import kubernetes_cluster
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,11 @@ ENGINES = {
         up=lambda: [docker_engine.up(), docker_image.ensure()],
         down=lambda: [docker_engine.down()],
         status=lambda: [docker_engine.status()],
+    ),
+    "kubernetes": Engine(
+        up=lambda: [kubernetes_cluster.up()],
+        down=lambda: [kubernetes_cluster.down()],
+        status=lambda: [kubernetes_cluster.status()],
     ),
 }
 
