@@ -17,7 +17,7 @@ TARGET ?=
 in_dev = "$$($(PYTHON) $(TOOLS)/environments.py dev)/bin/python" $(1)
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test engines-up engines-down test-unit test-integration test-docker test-sanity lint bench soak docs lock clean
+.PHONY: help quickstart test engines-up engines-down test-unit test-integration test-docker test-kubernetes test-sanity lint bench soak docs lock clean
 
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do printf '%-18s%s\n' "$$name" "$$text"; done
@@ -37,7 +37,10 @@ test-integration: ## Run the tests with real servers and playbooks (TARGET=name 
 test-docker: ## Run the tests with a Docker Engine, which is brought up for them (ARGS=…)
 	@$(PYTHON) $(TOOLS)/run_tests.py docker $(if $(ARGS),-- $(ARGS))
 
-engines-up: ## Bring up the Docker Engine and the image of the tests, where they are missing
+test-kubernetes: ## Run the tests with a Kubernetes cluster, which is brought up for them (ARGS=…)
+	@$(PYTHON) $(TOOLS)/run_tests.py kubernetes $(if $(ARGS),-- $(ARGS))
+
+engines-up: ## Bring up Docker Engine, Kubernetes and the image of the tests, where they are missing
 	@$(PYTHON) tests/engines/up_down.py up
 
 engines-down: ## Take down what engines-up brought up; images stay in the cache

@@ -20,6 +20,8 @@ Its orders are the JSON document in the variable ``FLOWOPS_BOOTSTRAP``:
 ``progress``
     path of a file that gets one JSON line per event, or null:
     {at, event: imported|recorded|claimed|pid_recorded|gate_passed|not_now|refused, category?, detail?, retry_after?}.
+``unset``
+    only in pods: names of variables that the engine must not have although its image sets them.
 ``limits``
     only where nothing else supervises, in containers: {start, run, grace} in seconds, null for no limit. Then the
     engine gets a process of its own, and this one keeps the limits and passes signals on (see :class:`Guard`).
@@ -450,6 +452,8 @@ def main() -> int:
     gate = -1
     try:
         document = take_document()
+        for name in document.get("unset") or ():
+            os.environ.pop(name, None)
         if document.get("limits"):
             code, gate = Guard(document["limits"]).split()
             if code is not None:

@@ -20,6 +20,7 @@ from ansible.module_utils.common.validation import check_type_dict
 from ansible_collections.flowops.prefect.plugins.module_utils._container_kinds import CONTAINER_KINDS
 from ansible_collections.flowops.prefect.plugins.module_utils._fields import Field
 from ansible_collections.flowops.prefect.plugins.module_utils._kinds import INTEGER, KINDS, as_text, plain_dict
+from ansible_collections.flowops.prefect.plugins.module_utils._kubernetes_kinds import KUBERNETES_KINDS
 from ansible_collections.flowops.prefect.plugins.module_utils._problems import (
     EMPTY_REMEDY,
     LARGEST,
@@ -30,6 +31,9 @@ from ansible_collections.flowops.prefect.plugins.module_utils._problems import (
     fail,
     unknown_option,
 )
+
+#: The check of every ``kind`` in the field table.
+ALL_KINDS = {**KINDS, **CONTAINER_KINDS, **KUBERNETES_KINDS}
 
 _TRUE = frozenset(("y", "yes", "on", "1", "true", "t"))
 _FALSE = frozenset(("n", "no", "off", "0", "false", "f"))
@@ -53,7 +57,7 @@ def clean(field: Field, value: t.Any) -> t.Any:
     converted = _converted(field, value)
     _check_size(field, converted)
     _check_choices(field, converted)
-    check = KINDS.get(field.kind) or CONTAINER_KINDS.get(field.kind)
+    check = ALL_KINDS.get(field.kind)
     return check(converted) if check else converted
 
 

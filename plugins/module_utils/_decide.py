@@ -375,6 +375,8 @@ def _gate_empty(view: View, run: FlowRun, entry: Entry) -> Decision:
     seen = view.observation(number)
     if seen is None or seen.presence is Presence.PREPARED:
         return Decision(Step.LAUNCH, Phase.PENDING, number)
+    if seen.presence is Presence.LIVE and seen.evidence.get("timed_out") == "start":
+        return Decision(Step.VOID, Phase.FAILED, number, reason=VOID_FAILED)
     if seen.may_run:
         return Decision(Step.WAIT, _live_phase(run, seen), number)
     return Decision(Step.VOID, Phase.FAILED, number, reason=VOID_FAILED)

@@ -104,13 +104,24 @@ def diagnose(
 
 def _broken(observation: Observation | None) -> bool:
     """True where the infrastructure is over or unclear although the server does not say so."""
-    return observation is not None and observation.presence in (Presence.FINISHED, Presence.UNKNOWN)
+    if observation is None:
+        return False
+    overdue = observation.evidence.get("timed_out") is not None
+    return overdue or observation.presence in (Presence.FINISHED, Presence.UNKNOWN)
 
 
 def _cancelled(facts: Facts) -> Diagnosis | None:
     if facts.state_type not in ("CANCELLED", "CANCELLING"):
         return None
     return Diagnosis("cancelled", facts.state_message or "the flow run was cancelled", "", False)
+
+
+def _problem(facts: Facts) -> Diagnosis | None:
+    """What the infrastructure itself found out, such as an image that cannot be pulled."""
+    problem = facts.evidence.get("problem")
+    if not isinstance(problem, dict) or facts.evidence.get("stopped") or _cancelled(facts) is not None:
+        return None
+    return Diagnosis(**problem)
 
 
 def _start_timeout(facts: Facts) -> Diagnosis | None:
@@ -315,6 +326,7 @@ def _flow_failed(facts: Facts) -> Diagnosis | None:
 
 
 _EXPLANATIONS: tuple[t.Callable[[Facts], Diagnosis | None], ...] = (
+    _problem,
     _start_timeout,
     _run_timeout,
     _cancelled,

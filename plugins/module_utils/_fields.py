@@ -22,16 +22,28 @@ _LONGEST = 31_622_400
 RUNNER_SCOPES: dict[str, tuple[str, ...]] = {
     "subprocess": ("runs", "lifecycle", "api", "universal", "subprocess"),
     "docker": ("runs", "lifecycle", "api", "universal", "docker", "docker_api"),
+    "kubernetes": ("runs", "lifecycle", "api", "universal", "kubernetes", "kubernetes_api"),
 }
 
 #: Scopes whose options describe the infrastructure: they make up ``RunRequest.settings``.
-SETTINGS_SCOPES = ("subprocess", "docker")
+SETTINGS_SCOPES = ("subprocess", "docker", "kubernetes")
 
 #: Scopes whose options say how the infrastructure is reached: ``Task.connection``. They do not describe an attempt.
-CONNECTION_SCOPES = ("docker_api",)
+CONNECTION_SCOPES = ("docker_api", "kubernetes_api")
 
 #: Effective defaults that differ from the table's for one runner type: images take their time.
-_RUNNER_DEFAULTS: dict[str, dict[str, t.Any]] = {"docker": {"start_timeout": 900.0}}
+_RUNNER_DEFAULTS: dict[str, dict[str, t.Any]] = {
+    "docker": {"start_timeout": 900.0},
+    "kubernetes": {"start_timeout": 900.0},
+}
+
+#: Names that options have for one runner type only: the seed era's two watch timeouts are two of our clocks.
+_RUNNER_ALIASES: dict[str, dict[str, tuple[str, ...]]] = {
+    "kubernetes": {
+        "start_timeout": ("pod_watch_timeout_seconds",),
+        "wait_timeout": ("job_watch_timeout_seconds",),
+    }
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -224,7 +236,110 @@ _DOCKER_API = (
     Field("registry_password", "str", "docker_api", kind="credential", no_log=True),
 )
 
-ALL_FIELDS = (*_RUNS, *_LIFECYCLE, *_API, *_UNIVERSAL, *_SUBPROCESS, *_DOCKER, *_DOCKER_API)
+_KUBERNETES = (
+    Field("image", "str", "kubernetes", kind="image", longest=512, per_run=True),
+    Field("labels", "dict", "kubernetes", kind="kube_labels", longest=200, may_be_empty=True, per_run=True),
+    Field("annotations", "dict", "kubernetes", kind="kube_annotations", longest=200, may_be_empty=True, per_run=True),
+    Field("image_pull_policy", "str", "kubernetes", choices=("IfNotPresent", "Always", "Never"), per_run=True),
+    Field(
+        "image_pull_secrets",
+        "list",
+        "kubernetes",
+        kind="kube_names",
+        elements="str",
+        no_log=False,
+        longest=50,
+        may_be_empty=True,
+        per_run=True,
+    ),
+    Field("restart_policy", "str", "kubernetes", choices=("Never", "OnFailure"), per_run=True),
+    Field("may_run_again", "bool", "kubernetes", default=False, per_run=True),
+    Field("node_selector", "dict", "kubernetes", kind="kube_labels", longest=100, may_be_empty=True, per_run=True),
+    Field(
+        "tolerations",
+        "list",
+        "kubernetes",
+        kind="kube_objects",
+        elements="dict",
+        longest=100,
+        may_be_empty=True,
+        per_run=True,
+    ),
+    Field("service_account_name", "str", "kubernetes", kind="kube_name", longest=253, per_run=True),
+    Field("resources", "dict", "kubernetes", kind="kube_resources", longest=20, may_be_empty=True, per_run=True),
+    Field(
+        "volumes",
+        "list",
+        "kubernetes",
+        kind="kube_objects",
+        elements="dict",
+        longest=100,
+        may_be_empty=True,
+        per_run=True,
+    ),
+    Field(
+        "volume_mounts",
+        "list",
+        "kubernetes",
+        kind="kube_objects",
+        elements="dict",
+        longest=100,
+        may_be_empty=True,
+        per_run=True,
+    ),
+    Field(
+        "env_from_secret",
+        "list",
+        "kubernetes",
+        kind="kube_names",
+        elements="str",
+        no_log=False,
+        longest=50,
+        may_be_empty=True,
+        per_run=True,
+    ),
+    Field("api_key_secret", "dict", "kubernetes", kind="kube_secret_key", no_log=False, longest=2, per_run=True),
+    Field("finished_job_ttl", "int", "kubernetes", minimum=0, maximum=_LONGEST, unit="seconds", per_run=True),
+    Field("backoff_limit", "int", "kubernetes", minimum=0, maximum=1000, unit="pods", per_run=True),
+    Field(
+        "security_profile",
+        "str",
+        "kubernetes",
+        choices=("baseline", "restricted", "none"),
+        default="baseline",
+        per_run=True,
+    ),
+    Field("job", "dict", "kubernetes", kind="kube_object", longest=50, per_run=True),
+    Field("pod_overrides", "dict", "kubernetes", kind="pod_overrides", longest=50, may_be_empty=True, per_run=True),
+    Field(
+        "customizations",
+        "list",
+        "kubernetes",
+        kind="customizations",
+        elements="dict",
+        longest=200,
+        may_be_empty=True,
+        per_run=True,
+    ),
+)
+
+# The variables are those of kubernetes.core; they are fallbacks of the controller, as for that collection.
+_KUBERNETES_API = (
+    Field("namespace", "str", "kubernetes_api", kind="kube_namespace", longest=63, default="default"),
+    Field("kubeconfig", "path", "kubernetes_api", kind="path", env=("K8S_AUTH_KUBECONFIG",)),
+    Field("context", "str", "kubernetes_api", kind="text", longest=512, env=("K8S_AUTH_CONTEXT",)),
+    Field("kube_host", "str", "kubernetes_api", kind="url", env=("K8S_AUTH_HOST",)),
+    Field(
+        "kube_token", "str", "kubernetes_api", kind="credential", no_log=True, longest=65_536, env=("K8S_AUTH_API_KEY",)
+    ),
+    Field("kube_ca_cert", "path", "kubernetes_api", kind="path", env=("K8S_AUTH_SSL_CA_CERT",)),
+    Field("kube_validate_certs", "bool", "kubernetes_api", env=("K8S_AUTH_VERIFY_SSL",)),
+)
+
+ALL_FIELDS = (
+    *(*_RUNS, *_LIFECYCLE, *_API, *_UNIVERSAL, *_SUBPROCESS),
+    *(*_DOCKER, *_DOCKER_API, *_KUBERNETES, *_KUBERNETES_API),
+)
 
 #: The options that say which runs a task is about; each set holds those that cannot stand together.
 SOURCES = ("flow_run_id", "flow_run_ids", "deployment", "runs")
@@ -238,6 +353,8 @@ EXCLUSIVE_GROUPS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("python", "virtualenv", "condaenv"), "each of them names the interpreter of the engine"),
     (("api_key", "api_auth_string"), "both are sent as the Authorization header"),
     (("networks", "network_mode"), "a network mode is what takes the place of networks"),
+    (("kube_host", "kubeconfig"), "both name the cluster"),
+    (("kube_host", "context"), "both name the cluster"),
 )
 
 #: Keys of an entry of ``runs`` in a task's result, so that such an entry can be handed to the next task as it is.
@@ -274,12 +391,17 @@ _RESULT_MARKS = frozenset(("phase", "action", "infrastructure", "diagnosis"))
 
 def fields_of(runner_type: str) -> tuple[Field, ...]:
     """All options of a runner type."""
-    scopes, defaults = RUNNER_SCOPES[runner_type], _RUNNER_DEFAULTS.get(runner_type, {})
-    return tuple(
-        dataclasses.replace(field, default=defaults[field.name]) if field.name in defaults else field
-        for field in ALL_FIELDS
-        if field.scope in scopes
-    )
+    scopes = RUNNER_SCOPES[runner_type]
+    return tuple(_adapted(field, runner_type) for field in ALL_FIELDS if field.scope in scopes)
+
+
+def _adapted(field: Field, runner_type: str) -> Field:
+    """The option as one runner type has it."""
+    default = _RUNNER_DEFAULTS.get(runner_type, {}).get(field.name, field.default)
+    aliases = _RUNNER_ALIASES.get(runner_type, {}).get(field.name, field.aliases)
+    if (default, aliases) == (field.default, field.aliases):
+        return field
+    return dataclasses.replace(field, default=default, aliases=aliases)
 
 
 def per_run_fields_of(runner_type: str) -> tuple[Field, ...]:

@@ -398,6 +398,9 @@ class Reconciler:
         """Whatever the answer, the next look shows it: void now, or started after all."""
         if self.ledger.void(self._key(tracked, decision), decision.reason):
             tracked.changed = True
+            if decision.reason == VOID_FAILED and tracked.failure is None:
+                # Now: what has to be torn down takes its evidence along.
+                tracked.failure = self._explain(tracked, decision)
         return True
 
     def _stop(self, tracked: Tracked, decision: Decision) -> bool:

@@ -15,6 +15,8 @@ from typing import Any
 
 import docker_engine
 import docker_image
+import jobs
+import kubernetes_cluster
 import prefect_server
 import processes
 import pytest
@@ -150,6 +152,25 @@ def docker_engine_up() -> None:
         docker_image.ensure()
     except docker_engine.NoEngine as error:
         pytest.skip(f"no Docker Engine: {error}")
+
+
+@pytest.fixture(scope="session")
+def cluster_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
+    """A server that pods reach, beside a Kubernetes cluster; where none can be had, tests are skipped and say why."""
+    try:
+        kubernetes_cluster.up()
+    except docker_engine.NoEngine as error:
+        pytest.skip(f"no Kubernetes: {error}")
+    with PrefectServer(tmp_path_factory.mktemp("cluster") / "server", listen="0.0.0.0") as server:
+        yield server
+
+
+@pytest.fixture
+def namespace(cluster_server: PrefectServer) -> Iterator[jobs.Namespace]:
+    """A namespace of the test's own, removed afterwards with everything in it."""
+    made = jobs.make_namespace(cluster_server)
+    yield made
+    kubernetes_cluster.kubectl("delete", "namespace", made.name, "--wait=false")
 
 
 @pytest.fixture(autouse=True)

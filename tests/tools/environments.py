@@ -76,6 +76,8 @@ ENVIRONMENTS = {
         Environment("host-units", ("3.9",), "3.9"),
         # A managed node that runs containers: the Docker SDK and nothing else.
         Environment("host-docker", ("3.11", "3.12", "3.13", "3.10"), "3.10"),
+        # The same for Jobs: the Kubernetes client.
+        Environment("host-kubernetes", ("3.11", "3.12", "3.13", "3.10"), "3.10"),
     )
 }
 

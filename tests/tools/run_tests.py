@@ -41,7 +41,8 @@ SCRIPT_FOLDERS = ("tools", "fixtures", "engines", "bench")
 TARGET = os.environ.get("FLOWOPS_TEST_TARGET")
 INTEGRATION = f"tests/integration/test_{TARGET}.py" if TARGET else "tests/integration"
 DOCKER_TESTS = "tests/integration/test_docker_*.py"
-NOT_DOCKER = () if TARGET else ("--ignore-glob=*/test_docker_*.py",)
+KUBERNETES_TESTS = "tests/integration/test_k8s_*.py"
+WITHOUT_ENGINES = () if TARGET else ("--ignore-glob=*/test_docker_*.py", "--ignore-glob=*/test_k8s_*.py")
 
 
 @dataclass
@@ -276,20 +277,24 @@ def real_servers(*paths: str, options: Sequence[str] = ()) -> Callable[[Sequence
     return run
 
 
-def docker(words: Sequence[str]) -> Outcome:
-    """Tests of containers; an engine that is not there is brought up for them, and taken down again."""
-    command: list[str | Path] = [sys.executable, CHECKOUT / "tests" / "engines" / "up_down.py"]
-    was_there = execute([*command, "status", "docker"], CHECKOUT).returncode == 0
-    up = execute([*command, "up", "docker"], CHECKOUT)
-    announce(up.stdout.rstrip())
-    if up.returncode:
-        return Outcome(skipped=[f"tests of the Docker runner: {up.stdout.strip()}"])
-    try:
-        tests = sorted(str(path.relative_to(CHECKOUT)) for path in CHECKOUT.glob(DOCKER_TESTS))
-        return real_servers(*tests)(words)
-    finally:
-        if not was_there:
-            announce(execute([*command, "down", "docker"], CHECKOUT).stdout.rstrip())
+def with_engine(engine: str, pattern: str) -> Callable[[Sequence[str]], Outcome]:
+    """Tests that need an engine; one that is not there is brought up for them, and taken down again."""
+
+    def run(words: Sequence[str]) -> Outcome:
+        command: list[str | Path] = [sys.executable, CHECKOUT / "tests" / "engines" / "up_down.py"]
+        was_there = execute([*command, "status", engine], CHECKOUT).returncode == 0
+        up = execute([*command, "up", engine], CHECKOUT)
+        announce(up.stdout.rstrip())
+        if up.returncode:
+            return Outcome(skipped=[f"tests of the {engine} runner: {up.stdout.strip()}"])
+        try:
+            tests = sorted(str(path.relative_to(CHECKOUT)) for path in CHECKOUT.glob(pattern))
+            return real_servers(*tests)(words)
+        finally:
+            if not was_there:
+                announce(execute([*command, "down", engine], CHECKOUT).stdout.rstrip())
+
+    return run
 
 
 PARTS = {
@@ -301,8 +306,9 @@ PARTS = {
         Part("lint", lint),
         Part("units", units),
         Part("units-host", units_host),
-        Part("integration", real_servers(INTEGRATION, options=NOT_DOCKER), alone=True),
-        Part("docker", docker, alone=True),
+        Part("integration", real_servers(INTEGRATION, options=WITHOUT_ENGINES), alone=True),
+        Part("docker", with_engine("docker", DOCKER_TESTS), alone=True),
+        Part("kubernetes", with_engine("kubernetes", KUBERNETES_TESTS), alone=True),
     )
 }
 GROUPS = {"sanity": [name for name in PARTS if name.startswith("sanity-")], "unit": ["units", "units-host"]}

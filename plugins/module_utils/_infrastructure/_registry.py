@@ -34,9 +34,18 @@ def _docker(task: Task, _look_only: bool) -> Infrastructure:
     return docker_infrastructure(task)
 
 
+def _kubernetes(task: Task, look_only: bool) -> Infrastructure:
+    from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._kubernetes import (
+        kubernetes_infrastructure,
+    )
+
+    return kubernetes_infrastructure(task, look_only)
+
+
 INFRASTRUCTURES: dict[str, t.Callable[[Task, bool], Infrastructure]] = {
     "subprocess": _subprocess,
     "docker": _docker,
+    "kubernetes": _kubernetes,
 }
 
 

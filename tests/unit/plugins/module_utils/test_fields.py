@@ -13,15 +13,22 @@ import yaml
 
 from ansible_collections.flowops.prefect.plugins.module_utils import _fields as fields
 from ansible_collections.flowops.prefect.plugins.module_utils._argspec import argument_spec
+from ansible_collections.flowops.prefect.plugins.module_utils._checks import ALL_KINDS
 from ansible_collections.flowops.prefect.plugins.module_utils._container_kinds import CONTAINER_KINDS
 from ansible_collections.flowops.prefect.plugins.module_utils._kinds import KINDS
+from ansible_collections.flowops.prefect.plugins.module_utils._kubernetes_kinds import KUBERNETES_KINDS
 from ansible_collections.flowops.prefect.plugins.module_utils._result import run_result
-from ansible_collections.flowops.prefect.plugins.modules import flow_runner_docker, flow_runner_subprocess
+from ansible_collections.flowops.prefect.plugins.modules import (
+    flow_runner_docker,
+    flow_runner_k8s,
+    flow_runner_subprocess,
+)
 
-MODULES = {"subprocess": flow_runner_subprocess, "docker": flow_runner_docker}
+MODULES = {"subprocess": flow_runner_subprocess, "docker": flow_runner_docker, "kubernetes": flow_runner_k8s}
 FRAGMENTS = {
     "subprocess": ("runs", "lifecycle", "api", "subprocess"),
     "docker": ("runs", "lifecycle", "api", "docker", "docker_api"),
+    "kubernetes": ("runs", "lifecycle", "api", "kubernetes", "kubernetes_api"),
 }
 every_runner = pytest.mark.parametrize("runner", sorted(fields.RUNNER_SCOPES))
 
@@ -34,7 +41,8 @@ def documented_options(runner: str) -> dict:
         found = yaml.safe_load(fragment.ModuleDocFragment.DOCUMENTATION)["options"]
         assert not set(found).intersection(options)
         options.update(found)
-    return options
+    own = yaml.safe_load(MODULES[runner].DOCUMENTATION).get("options", {})
+    return {name: {**option, **own.get(name, {})} for name, option in options.items()}
 
 
 def essence(option: dict) -> dict:
@@ -93,13 +101,14 @@ def test_effective_defaults_are_said_in_prose(runner, field):
 
 @pytest.mark.parametrize("field", [f for f in fields.ALL_FIELDS if f.env])
 def test_fallbacks_are_said_in_prose(field):
-    text = " ".join(documented_options("subprocess")[field.name]["description"])
+    documented = next(found for runner in MODULES if field.name in (found := documented_options(runner)))
+    text = " ".join(documented[field.name]["description"])
     assert all(f"E({name})" in text for name in field.env)
 
 
 def test_every_kind_has_a_check_and_every_check_is_used():
-    assert {field.kind for field in fields.ALL_FIELDS if field.kind} == {*KINDS, *CONTAINER_KINDS}
-    assert not set(KINDS).intersection(CONTAINER_KINDS)
+    assert {field.kind for field in fields.ALL_FIELDS if field.kind} == set(ALL_KINDS)
+    assert len(ALL_KINDS) == len(KINDS) + len(CONTAINER_KINDS) + len(KUBERNETES_KINDS)
 
 
 @every_runner
@@ -124,7 +133,7 @@ def test_names_that_look_secret_are_decided():
 
 def test_secrets_are_no_log():
     secret = {field.name for field in fields.ALL_FIELDS if field.no_log}
-    assert secret == {"api_key", "api_auth_string", "api_headers", "secret_env", "registry_password"}
+    assert secret == {"api_key", "api_auth_string", "api_headers", "secret_env", "registry_password", "kube_token"}
 
 
 class TestFallbacks:

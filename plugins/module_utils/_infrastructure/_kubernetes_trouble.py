@@ -1,0 +1,183 @@
+# Copyright (c) 2026, The flowops.prefect authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE: this module_util may change or vanish without notice.
+
+"""What is wrong with a Job or a pod, and what to do about it. Pure functions."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import typing as t
+
+from ansible_collections.flowops.prefect.plugins.module_utils._diagnosis import Diagnosis
+from ansible_collections.flowops.prefect.plugins.module_utils._text import neutralise
+
+_Object = t.Mapping[str, t.Any]
+_LONGEST = 400
+
+_PULLS = ("ErrImagePull", "ImagePullBackOff", "ImageInspectError", "RegistryUnavailable", "SignatureValidationFailed")
+_DENIED = re.compile(r"unauthorized|authentication required|denied|no basic auth|forbidden", re.IGNORECASE)
+_NO_COMMAND = re.compile(r"executable file not found|no such file or directory|exec format error", re.IGNORECASE)
+
+
+def told_problem(problem: Diagnosis) -> dict[str, t.Any]:
+    """As evidence, which is plain data."""
+    return dataclasses.asdict(problem)
+
+
+def pod_trouble(job: _Object | None, pod: _Object | None, container: str) -> Diagnosis | None:
+    """What keeps an attempt from starting, or ended it from outside; ``None`` where nothing is known."""
+    if pod is not None:
+        found = _ended_by_others(pod) or _container_trouble(pod, container) or _unscheduled(pod)
+        if found is not None:
+            return found
+    return _job_trouble(job) if pod is None else None
+
+
+def _text(value: t.Any) -> str:
+    return neutralise(" ".join(str(value or "").split()))[:_LONGEST].rstrip(".")
+
+
+def _ended_by_others(pod: _Object) -> Diagnosis | None:
+    """Eviction, preemption, deletion: what the pod's own status tells of it."""
+    status = pod.get("status") or {}
+    disrupted: _Object = next(
+        (
+            one
+            for one in status.get("conditions") or ()
+            if one.get("type") == "DisruptionTarget" and one.get("status") == "True"
+        ),
+        {},
+    )
+    why = _text(disrupted.get("message") or status.get("message"))
+    if disrupted.get("reason") == "DeletionByPodGC" or status.get("reason") == "NodeLost":
+        return None
+    if status.get("reason") == "Evicted" or disrupted.get("reason") in (
+        "EvictionByEvictionAPI",
+        "TerminationByKubelet",
+    ):
+        return Diagnosis(
+            "evicted",
+            f"the pod was evicted: {why or 'no reason was given'}",
+            "Ask for what the flow uses in resources.requests, or run it on a node with room; then rerun: failed.",
+            True,
+        )
+    if disrupted.get("reason") == "PreemptionByScheduler":
+        return Diagnosis(
+            "preempted",
+            f"the pod had to make room for a more important one: {why}",
+            "Give it a higher priorityClassName with pod_overrides, or run it again (rerun: failed).",
+            True,
+        )
+    if disrupted.get("reason") == "DeletionByTaintManager":
+        return Diagnosis(
+            "node_tainted",
+            f"the node drove its pods out: {why}",
+            "See what is wrong with the node, then run it again (rerun: failed).",
+            True,
+        )
+    return None
+
+
+def _container_trouble(pod: _Object, container: str) -> Diagnosis | None:
+    """What our container, or one that has to end before it, waits for or ended with."""
+    status = pod.get("status") or {}
+    every = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
+    for one in every:
+        state = one.get("state") or {}
+        waiting, ended = state.get("waiting") or {}, state.get("terminated") or {}
+        found = _waiting(one, waiting) if waiting else None
+        if found is None and one.get("name") == container:
+            found = _not_started(ended)
+        if found is not None:
+            return found
+    return None
+
+
+def _waiting(status: _Object, waiting: _Object) -> Diagnosis | None:
+    reason, message = str(waiting.get("reason") or ""), _text(waiting.get("message"))
+    image = _text(status.get("image"))
+    if reason in _PULLS:
+        if _DENIED.search(message):
+            remedy = "Give image_pull_secrets that the registry accepts, or correct image."
+            return Diagnosis("pull_denied", f"the registry refuses the image {image}: {message}", remedy, False)
+        remedy = "Correct image, or see whether the node reaches the registry."
+        return Diagnosis("image_missing", f"the image {image} cannot be pulled: {message}", remedy, True)
+    if reason == "InvalidImageName":
+        return Diagnosis("bad_settings", f"{image} is no name of an image", "Correct image.", False)
+    if reason == "ErrImageNeverPull":
+        remedy = "Bring it to the node, or allow pulling with image_pull_policy."
+        return Diagnosis("image_missing", f"the node does not have the image {image}", remedy, False)
+    if reason == "CreateContainerConfigError":
+        remedy = "Create what is missing in the namespace, or correct api_key_secret, env_from_secret or volumes."
+        return Diagnosis("configuration_missing", f"the container cannot be set up: {message}", remedy, False)
+    if reason in ("CreateContainerError", "RunContainerError", "StartError"):
+        return _start_error(message)
+    return None
+
+
+def _not_started(ended: _Object) -> Diagnosis | None:
+    if ended.get("reason") in ("StartError", "ContainerCannotRun"):
+        return _start_error(_text(ended.get("message")))
+    return None
+
+
+def _start_error(message: str) -> Diagnosis:
+    if _NO_COMMAND.search(message):
+        remedy = "Use an image that has Prefect and finds it with the command python."
+        return Diagnosis("command_missing", f"the image has no such command: {message}", remedy, False)
+    remedy = "Check volume_mounts, security_profile and the image."
+    return Diagnosis("start_failed", f"the container could not be started: {message}", remedy, False)
+
+
+def _unscheduled(pod: _Object) -> Diagnosis | None:
+    conditions = (pod.get("status") or {}).get("conditions") or ()
+    for one in conditions:
+        if one.get("type") == "PodScheduled" and one.get("status") == "False":
+            if one.get("reason") == "SchedulingGated":
+                return Diagnosis("scheduling_gated", "the pod is held by a scheduling gate", "See who set it.", True)
+            return Diagnosis(
+                "unschedulable",
+                f"no node takes the pod: {_text(one.get('message'))}",
+                "Ask for less in resources, correct node_selector or tolerations, or add nodes.",
+                True,
+            )
+    return None
+
+
+def _job_trouble(job: _Object | None) -> Diagnosis | None:
+    """A Job that is over and has no pod any more."""
+    conditions = ((job or {}).get("status") or {}).get("conditions") or ()
+    failed = next((one for one in conditions if one.get("type") == "Failed" and one.get("status") == "True"), None)
+    if failed is None:
+        return None
+    if failed.get("reason") == "DeadlineExceeded":
+        return Diagnosis("run_timeout", "the Job's activeDeadlineSeconds were over", "Raise them in job.", False)
+    return Diagnosis(
+        "pod_deleted",
+        f"somebody deleted the pod ({_text(failed.get('message')) or 'the Job failed'})",
+        "Find out who did (an operator, a clean-up job, a node that was drained), then run it again (rerun: failed).",
+        True,
+    )
+
+
+def event_trouble(message: str) -> Diagnosis | None:
+    """Why a Job makes no pod, by the last event of its controller."""
+    text = _text(message)
+    if "exceeded quota" in text:
+        remedy = "Ask for less in resources, end other pods, or have the namespace's quota raised."
+        return Diagnosis("quota_exceeded", f"the namespace's quota is used up: {text}", remedy, True)
+    if "violates PodSecurity" in text:
+        level = "restricted" if '"restricted' in text else "baseline"
+        remedy = f"The namespace enforces the Pod Security level {level}: set security_profile: {level}."
+        return Diagnosis("admission_refused", f"the namespace refuses the pod: {text}", remedy, False)
+    if "serviceaccount" in text and "not found" in text:
+        remedy = "Create the service account in the namespace, or correct service_account_name."
+        return Diagnosis("service_account_missing", f"the service account is not there: {text}", remedy, False)
+    if "forbidden" in text or "denied the request" in text:
+        remedy = "Adapt the pod to the cluster's policy, for instance with pod_overrides."
+        return Diagnosis("admission_refused", f"the cluster refuses the pod: {text}", remedy, False)
+    return None
