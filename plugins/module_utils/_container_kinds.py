@@ -137,18 +137,19 @@ def _size(value: str) -> int:
     return int(number)
 
 
-def _memory(value: str) -> int:
+def _memory(value: str) -> str:
+    """In bytes."""
     size = _size(value)
     if size < _LEAST_MEMORY:
         fail(
             f"is {described(value)}, less than the 6m that an engine allows", "Check the unit: without one it is bytes."
         )
-    return size
+    return str(size)
 
 
-def _swap(value: str) -> int:
+def _swap(value: str) -> str:
     """Memory and swap together; -1 for as much swap as there is."""
-    return -1 if value.strip() == "-1" else _memory(value)
+    return "-1" if value.strip() == "-1" else _memory(value)
 
 
 def _device_requests(values: list[t.Any]) -> list[dict[str, t.Any]]:

@@ -42,6 +42,7 @@ from ansible_collections.flowops.prefect.plugins.module_utils._errors import (
     FlowopsError,
     InfrastructureError,
     InfrastructureUnreachable,
+    SettingsError,
 )
 from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._base import Infrastructure
 from ansible_collections.flowops.prefect.plugins.module_utils._launch import AttemptKey, Launch
@@ -338,7 +339,7 @@ class Reconciler:
             self._create(tracked, launch)
         except InfrastructureUnreachable:
             raise
-        except InfrastructureError as error:
+        except (InfrastructureError, SettingsError) as error:
             self._give_up(tracked, key, error)
         return True
 
@@ -362,7 +363,7 @@ class Reconciler:
         if self.infrastructure.create(launch):
             tracked.action, tracked.changed = "launched", True
 
-    def _give_up(self, tracked: Tracked, key: AttemptKey, error: InfrastructureError) -> None:
+    def _give_up(self, tracked: Tracked, key: AttemptKey, error: FlowopsError) -> None:
         """A claimed run whose infrastructure is refused: it failed before the flow, and the server is to hear so."""
         self.ledger.void(key, VOID_FAILED)
         tracked.changed = True
@@ -490,6 +491,14 @@ class Reconciler:
         for tracked in stale:
             tracked.unreachable_since = None
         self.settle(stale)
+        if any(tracked.settled for tracked in stale):
+            self._wake_queued(waiting)
+
+    def _wake_queued(self, runs: t.Sequence[Tracked]) -> None:
+        """A place may be free: those that wait for one try again at once."""
+        for tracked in runs:
+            if tracked.decision.phase is Phase.QUEUED and tracked.decision.step is Step.FOLLOW:
+                tracked.next_look = self.clock()
 
 
 def _refuse_hopeless(tracked: Tracked) -> None:

@@ -73,11 +73,15 @@ def validate_on_controller(args: t.Mapping[str, t.Any], runner_type: str) -> lis
 def task_model(runner_type: str) -> type[pydantic.BaseModel]:
     """The model of a runner module's arguments. Made at first use: no play needs all of them."""
     entry_fields = per_run_fields_of(runner_type)
-    entry = _model("RunEntry", {field.name: _member(field, _TYPES[field.type]) for field in entry_fields})
-    members = {field.name: _member(field, _TYPES[field.type]) for field in fields_of(runner_type)}
+    entry = _model("RunEntry", {field.name: _member(field, _type(field)) for field in entry_fields})
+    members = {field.name: _member(field, _type(field)) for field in fields_of(runner_type)}
     runs = next(field for field in fields_of(runner_type) if field.name == "runs")
     members["runs"] = _member(runs, list[entry], functools.partial(_clean_runs, runs, entry_fields))  # type: ignore[valid-type]
     return _model("Task", members)
+
+
+def _type(field: Field) -> t.Any:
+    return list[dict[str, t.Any]] if field.elements == "dict" else _TYPES[field.type]
 
 
 def _model(name: str, members: dict[str, t.Any]) -> type[pydantic.BaseModel]:

@@ -54,7 +54,8 @@ def name() -> str:
     return f"{REPOSITORY}:{_digest(_base_digest().encode(), *content)}"
 
 
-def _base() -> str:
+def base() -> str:
+    """What the image below it is called, which has no flows."""
     return f"{REPOSITORY}-base:{_base_digest()}"
 
 
@@ -81,7 +82,7 @@ def ensure() -> str:
         if is_there(image):
             return f"Image: {image} is there"
         how = "the flows are new"
-        if not is_there(_base()):
+        if not is_there(base()):
             how = "loaded" if _archive().exists() else "built"
             load_base()
         _add_flows(image)
@@ -99,7 +100,7 @@ def load_base(host: str | None = None) -> None:
         _import(root)
     _archive().parent.mkdir(parents=True, exist_ok=True)
     partial = _archive().with_suffix(".partial")
-    docker_engine.docker("save", "--output", str(partial), _base())
+    docker_engine.docker("save", "--output", str(partial), base())
     partial.rename(_archive())
 
 
@@ -134,13 +135,13 @@ def _import(root: Path) -> None:
     changes = ['ENTRYPOINT ["/opt/prefect/entrypoint.sh"]', "WORKDIR /opt/prefect", "ENV LANG=C.UTF-8"]
     words = [word for change in changes for word in ("--change", change)]
     tar = subprocess.Popen(["tar", "--create", "--directory", str(root), "."], stdout=subprocess.PIPE)
-    docker_engine.docker("import", *words, "-", _base(), stdin=tar.stdout)
+    docker_engine.docker("import", *words, "-", base(), stdin=tar.stdout)
     if tar.wait():
         raise docker_engine.NoEngine(f"tar ended with {tar.returncode}")
 
 
 def _add_flows(image: str) -> None:
-    container = docker_engine.docker("create", _base(), "true").stdout.strip()
+    container = docker_engine.docker("create", base(), "true").stdout.strip()
     try:
         with tempfile.TemporaryDirectory(prefix="flowops-flows-") as temporary:
             folder = Path(temporary) / Path(FLOWS_INSIDE).name

@@ -6,9 +6,11 @@
 
 from __future__ import annotations
 
+import ipaddress
 import itertools
 import os
 import tempfile
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,8 @@ import prefect_server
 import processes
 import pytest
 from ansible_play import PlayResult, RunningPlay, RunPlaybook, StartPlaybook, start_playbook
+from containers import remove_containers
+from lossy_proxy import LossyProxy
 from prefect_rest import PrefectRest
 from prefect_server import PrefectServer
 from scenarios import mentioning, wait_until
@@ -145,13 +149,37 @@ def run_playbook(start_playbook: StartPlaybook) -> RunPlaybook:
 
 
 @pytest.fixture(scope="session")
-def docker_engine_up() -> None:
+def docker_engine_up() -> Iterator[None]:
     """A Docker Engine with the test image; where none can be had, the test is skipped and says why."""
     try:
         docker_engine.up()
         docker_image.ensure()
     except docker_engine.NoEngine as error:
         pytest.skip(f"no Docker Engine: {error}")
+    yield
+    remove_containers()
+
+
+@pytest.fixture
+def bridge_proxy(api_url: str) -> Iterator[str]:
+    """The API as containers with a network of their own reach it: at the address of the engine's bridge."""
+    subnet = docker_engine.docker("network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Subnet}}")
+    address = ipaddress.ip_network(subnet.stdout.strip(), strict=False)[1]
+    with LossyProxy(api_url, limit=0, host=str(address)) as proxy:
+        yield proxy.api_url
+
+
+@pytest.fixture
+def two_networks() -> Iterator[list[str]]:
+    """Two networks for one test."""
+    names = [f"flowops-test-{uuid.uuid4().hex[:8]}" for _ in range(2)]
+    for name in names:
+        docker_engine.docker("network", "create", name)
+    yield names
+    for name in names:
+        for container in docker_engine.docker("ps", "-aq", "--filter", f"network={name}").stdout.split():
+            docker_engine.docker("rm", "--force", container)
+        docker_engine.docker("network", "rm", name)
 
 
 @pytest.fixture(scope="session")

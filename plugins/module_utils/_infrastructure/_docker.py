@@ -211,7 +211,8 @@ class DockerInfrastructure(Infrastructure):
         }
 
     def provide(self, launch: Launch) -> None:
-        """See :meth:`Infrastructure.provide`."""
+        """See :meth:`Infrastructure.provide`. What cannot be asked of an engine is found here, before the claim."""
+        self._body(self._spec(launch, self._image(launch.settings)))
         self._images.provide(self._image(launch.settings), launch.settings.get("image_pull_policy"))
 
     def _spec(self, launch: Launch, image: str) -> ContainerSpec:

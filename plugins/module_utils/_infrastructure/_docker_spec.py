@@ -191,8 +191,10 @@ def _gateway(host: dict[str, t.Any], api_url: str, mode: str | None, engine: Eng
 
 
 def _limits(settings: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    names = ("mem_limit", "memswap_limit", "shm_size", "device_requests")
-    host = {name: settings[name] for name in names if settings.get(name) is not None}
+    names = ("mem_limit", "memswap_limit", "shm_size")
+    host: dict[str, t.Any] = {name: int(settings[name]) for name in names if settings.get(name) is not None}
+    if settings.get("device_requests"):
+        host["device_requests"] = settings["device_requests"]
     if settings.get("privileged"):
         host["privileged"] = True
     return host

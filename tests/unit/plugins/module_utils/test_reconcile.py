@@ -12,10 +12,14 @@ import typing as t
 import pytest
 
 from ansible_collections.flowops.prefect.plugins.module_utils._decide import Phase
-from ansible_collections.flowops.prefect.plugins.module_utils._errors import InfrastructureError
+from ansible_collections.flowops.prefect.plugins.module_utils._errors import (
+    FlowopsError,
+    InfrastructureError,
+    InfrastructureUnreachable,
+)
 from ansible_collections.flowops.prefect.plugins.module_utils._launch import AttemptKey, Launch
 from ansible_collections.flowops.prefect.plugins.module_utils._ledger import Ledger
-from ansible_collections.flowops.prefect.plugins.module_utils._observation import Presence
+from ansible_collections.flowops.prefect.plugins.module_utils._observation import Observation, Presence
 from ansible_collections.flowops.prefect.plugins.module_utils._reconcile import (
     API_PATIENCE,
     Reconciler,
@@ -271,3 +275,111 @@ def test_one_runs_error_never_stops_the_others() -> None:
     reconciler.settle([bad, good])
     assert isinstance(bad.error, InfrastructureError)
     assert good.decision.phase is Phase.SUCCEEDED
+
+
+def test_infrastructure_that_is_refused_after_the_claim_is_a_crash_with_its_reason() -> None:
+    world = World()
+    run_id = world.api.add(make_run())
+
+    def refuse(_launch: Launch) -> Presence:
+        raise InfrastructureError("the command is missing.", "Use another image.", "command_missing")
+
+    world.host().script = refuse
+    tracked = world.run_task(run_id)
+    assert (tracked.decision.phase, world.api.runs[run_id].state_type) == (Phase.FAILED, "CRASHED")
+    assert tracked.diagnosis is not None
+    assert (tracked.diagnosis.category, tracked.diagnosis.remedy) == ("command_missing", "Use another image.")
+    assert "the command is missing" in world.api.runs[run_id].state_message
+
+
+def test_infrastructure_that_cannot_be_had_leaves_the_run_alone() -> None:
+    world = World()
+    run_id = world.api.add(make_run())
+
+    def fail(_launch: Launch) -> None:
+        raise InfrastructureError("there is no such image.", "", "image_missing")
+
+    world.host().provide = fail  # type: ignore[method-assign]
+    with pytest.raises(InfrastructureError):
+        world.run_task(run_id)
+    assert world.api.runs[run_id].state_type == "SCHEDULED"
+    assert not world.api.inputs
+
+
+def test_the_server_hears_where_a_run_is_before_it_starts() -> None:
+    world = World(outcome="COMPLETED")
+    run_id = world.api.add(make_run())
+    world.run_task(run_id)
+    assert world.api.requests.index("pid") < world.api.requests.index("write flowops-1-gate")
+
+
+def test_infrastructure_out_of_reach_is_no_verdict() -> None:
+    world = World()
+    run_id = world.api.add(make_run())
+    reconciler, tracked = world.reconciler(), world.tracked(run_id)
+    reconciler.begin([tracked], "launched")
+    reconciler.settle([tracked])
+    host = world.host()
+    find = host.find
+
+    def unreachable(_ids: t.Sequence[str]) -> dict[AttemptKey, Observation]:
+        raise InfrastructureUnreachable("nothing answers")
+
+    host.find = unreachable  # type: ignore[method-assign]
+    host.on_wait.append(lambda: None)
+    reconciler.wait_once([tracked], 1, output=False)
+    assert not tracked.settled
+    host.find = find  # type: ignore[method-assign]
+
+    def end() -> None:
+        world.api.change(run_id, "COMPLETED")
+        host.put(AttemptKey(run_id, 1), Presence.FINISHED)
+
+    host.on_wait.append(end)
+    reconciler.wait_once([tracked], 1, output=False)
+    assert tracked.decision.phase is Phase.SUCCEEDED
+
+
+def test_no_more_than_concurrency_runs_are_live_at_once() -> None:
+    world = World()
+    runs = [world.tracked(world.api.add(make_run())) for _number in range(3)]
+    reconciler = Reconciler(
+        world.api, Ledger(world.api), world.host(), "test", 120, 30, clock=lambda: world.clock, concurrency=2
+    )
+    reconciler.begin(runs, "launched")
+    reconciler.settle(runs)
+    assert [tracked.decision.phase for tracked in runs] == [Phase.RUNNING, Phase.RUNNING, Phase.QUEUED]
+    assert (len(world.bodies), runs[2].run and runs[2].run.state_type) == (2, "SCHEDULED")
+
+    def end() -> None:
+        world.api.change(runs[0].flow_run_id, "COMPLETED")
+        world.host().put(AttemptKey(runs[0].flow_run_id, 1), Presence.FINISHED)
+
+    world.host().on_wait += [end, lambda: None]
+    reconciler.wait_once(runs, 1, output=False)
+    reconciler.wait_once(runs, 1, output=False)
+    assert [tracked.decision.phase for tracked in runs] == [Phase.SUCCEEDED, Phase.RUNNING, Phase.RUNNING]
+
+
+def test_many_runs_are_settled_side_by_side_and_one_error_stops_no_other() -> None:
+    world = World(outcome="COMPLETED")
+    host = world.host()
+    host.parallel = 3  # type: ignore[misc]
+    runs = [world.tracked(world.api.add(make_run())) for _number in range(6)]
+    good = host.script
+
+    def script(launch: Launch) -> Presence:
+        if launch.key.flow_run_id == runs[2].flow_run_id:
+            raise LookupFailed("odd")
+        return good(launch)
+
+    host.script = script
+    reconciler = world.reconciler()
+    reconciler.begin(runs, "launched")
+    reconciler.settle(runs)
+    assert [tracked.decision.phase is Phase.SUCCEEDED for tracked in runs] == [True, True, False, True, True, True]
+    assert isinstance(runs[2].error, LookupFailed)
+
+
+class LookupFailed(FlowopsError):
+    """Something that nobody foresaw."""

@@ -1,0 +1,250 @@
+# Copyright (c) 2026, The flowops.prefect authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""How runs in containers end other than well: cancelled, killed, refused, out of time or memory; and the reasons."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import docker_image
+import pytest
+from ansible_play import RunPlaybook, StartPlaybook
+from containers import (
+    MODULE,
+    container_of,
+    containers_of,
+    counted_runs,
+    docker,
+    docker_task,
+    hosts,
+    is_running,
+    make_run,
+    run_containers,
+    volume,
+)
+from engine_proxy import NoStartProxy
+from prefect_rest import PrefectRest
+from scenarios import wait_until
+
+pytestmark = pytest.mark.usefixtures("docker_engine_up")
+
+
+def diagnosis(play: Any) -> dict[str, Any]:
+    """Why a play with one run failed."""
+    assert play.rc != 0, play.output
+    found: dict[str, Any] = play.last["run"]["diagnosis"]
+    return found
+
+
+def test_a_cancelled_run_is_gone_and_cannot_be_started_again(
+    start_playbook: StartPlaybook, run_playbook: RunPlaybook, rest: PrefectRest, api_url: str, tmp_path: Path
+) -> None:
+    (run,) = counted_runs(rest, tmp_path, 1, sleep=120)
+    task = docker_task(api_url, flow_run_id=run.id, volumes=volume(tmp_path))
+    watching = start_playbook(task, hosts=hosts())
+    wait_until(lambda: run.executions, "the flow's body")
+    cancel = docker_task(api_url, flow_run_id=run.id, state="cancelled", stop_grace=10)
+    ended = run_playbook(cancel, hosts=hosts()).check()
+    assert not is_running(run.id)
+    assert (ended.last["run"]["phase"], rest.state_type(run.id)) == ("cancelled", "CANCELLED")
+    assert watching.wait().rc != 0
+    docker("start", container_of(run.id)["Id"])
+    wait_until(lambda: not is_running(run.id), "the end of the second start")
+    assert container_of(run.id)["State"]["ExitCode"] == 86
+    assert (run.executions, rest.state_type(run.id)) == (1, "CANCELLED")
+
+
+def test_a_container_that_was_only_created_is_refused_after_a_cancel(
+    run_playbook: RunPlaybook, rest: PrefectRest, api_url: str, tmp_path: Path
+) -> None:
+    (run,) = counted_runs(rest, tmp_path, 1)
+    task = docker_task(api_url, flow_run_id=run.id, volumes=volume(tmp_path))
+    with NoStartProxy(tmp_path / "engine.sock") as proxy:
+        arguments = {**task[MODULE], "docker_host": proxy.host, "wait": False}
+        launched = run_playbook({"name": "Run", MODULE: arguments}, hosts=hosts())
+    assert (launched.rc != 0, proxy.dropped > 0) == (True, True)
+    assert container_of(run.id)["State"]["Status"] == "created"
+    assert rest.state_type(run.id) == "PENDING"
+    run_playbook(docker_task(api_url, flow_run_id=run.id, state="cancelled"), hosts=hosts()).check()
+    docker("start", container_of(run.id)["Id"])
+    wait_until(lambda: not is_running(run.id), "the end of the start by hand")
+    assert container_of(run.id)["State"]["ExitCode"] == 86
+    assert (run.executions, rest.state_type(run.id)) == (0, "CANCELLED")
+
+
+def test_a_container_that_was_only_created_is_started_by_the_next_play(
+    run_playbook: RunPlaybook, rest: PrefectRest, api_url: str, tmp_path: Path
+) -> None:
+    (run,) = counted_runs(rest, tmp_path, 1)
+    task = docker_task(api_url, flow_run_id=run.id, volumes=volume(tmp_path))
+    with NoStartProxy(tmp_path / "engine.sock") as proxy:
+        run_playbook({"name": "Run", MODULE: {**task[MODULE], "docker_host": proxy.host, "wait": False}}, hosts=hosts())
+    created = container_of(run.id)["Id"]
+    end = run_playbook(task, hosts=hosts()).check().last["run"]
+    assert (end["phase"], end["action"], end["attempt"]) == ("succeeded", "launched", 1)
+    assert (container_of(run.id)["Id"], run.executions) == (created, 1)
+
+
+def test_a_finished_container_that_is_started_again_runs_nothing(
+    run_playbook: RunPlaybook, rest: PrefectRest, api_url: str, tmp_path: Path
+) -> None:
+    (run,) = counted_runs(rest, tmp_path, 1)
+    task = docker_task(api_url, flow_run_id=run.id, volumes=volume(tmp_path))
+    run_playbook(task, hosts=hosts()).check()
+    docker("start", container_of(run.id)["Id"])
+    wait_until(lambda: not is_running(run.id), "the end of the second start")
+    assert container_of(run.id)["State"]["ExitCode"] == 86
+    assert run.executions == 1
+    again = run_playbook(task, hosts=hosts()).check()
+    assert (again.last["run"]["phase"], again.last["changed"]) == ("succeeded", False)
+
+
+def test_run_timeout_holds_with_nobody_watching(
+    run_playbook: RunPlaybook, rest: PrefectRest, api_url: str, tmp_path: Path
+) -> None:
+    (run,) = counted_runs(rest, tmp_path, 1, sleep=300)
+    task = docker_task(api_url, flow_run_id=run.id, volumes=volume(tmp_path), run_timeout=5, stop_grace=5, wait=False)
+    run_playbook(task, hosts=hosts()).check()
+    wait_until(lambda: run_containers(run.id, "exited"), "the end of the container", 120)
+    again = run_playbook(docker_task(api_url, flow_run_id=run.id), hosts=hosts())
+    assert diagnosis(again)["category"] == "run_timeout"
+    assert (rest.state_type(run.id), run.executions) == ("CRASHED", 1)
+
+
+def test_start_timeout_ends_an_engine_that_never_gets_to_its_flow(
+    run_playbook: RunPlaybook, rest: PrefectRest, api_url: str
+) -> None:
+    """Something in the image holds the engine up before it can ask for its gate."""
+    run_id = make_run(rest, "hello")
+    hold = {"PYTHONSTARTUP": "", "PREFECT_API_URL": "http://192.0.2.1:4200/api"}
+    task = docker_task(api_url, flow_run_id=run_id, env=hold, start_timeout=5, stop_grace=2)
+    play = run_playbook(task, hosts=hosts())
+    assert diagnosis(play)["category"] == "start_timeout"
+    assert rest.state_type(run_id) == "CRASHED"
+
+
+def test_out_of_memory_is_said_where_the_engine_proves_it(
+    run_playbook: RunPlaybook, rest: PrefectRest, api_url: str
+) -> None:
+    run_id = make_run(rest, "eat_memory", {"mebibytes": 600})
+    task = docker_task(api_url, flow_run_id=run_id, mem_limit="300m", memswap_limit="300m")
+    found = diagnosis(run_playbook(task, hosts=hosts()))
+    assert found["category"] == "out_of_memory"
+    assert "mem_limit (now 300m)" in found["remedy"]
+    assert rest.state_type(run_id) == "CRASHED"
+
+
+def test_a_container_that_somebody_removed_is_a_crash_with_that_reason(
+    start_playbook: StartPlaybook, rest: PrefectRest, api_url: str, tmp_path: Path
+) -> None:
+    (run,) = counted_runs(rest, tmp_path, 1, sleep=300)
+    play = start_playbook(docker_task(api_url, flow_run_id=run.id, volumes=volume(tmp_path)), hosts=hosts())
+    wait_until(lambda: run.executions, "the flow's body")
+    docker("rm", "--force", container_of(run.id)["Id"])
+    assert diagnosis(play.wait())["category"] == "infrastructure_gone"
+    assert (rest.state_type(run.id), run.executions) == ("CRASHED", 1)
+
+
+@pytest.mark.parametrize(
+    ("options", "category", "says"),
+    [
+        ({"image": "registry.invalid:5000/flows/hello:1"}, "registry_unreachable", "registry.invalid"),
+        ({"image": "flowops-test/no-such:1", "image_pull_policy": "NEVER"}, "image_missing", "image_pull_policy"),
+        ({"networks": ["no-such-network"]}, "network_missing", "no-such-network"),
+        ({"container_create_kwargs": {"cpu_sharez": 1}}, "bad_settings", "cpu_shares"),
+    ],
+)
+def test_what_cannot_work_leaves_the_run_scheduled(
+    run_playbook: RunPlaybook, rest: PrefectRest, api_url: str, options: dict[str, Any], category: str, says: str
+) -> None:
+    run_id = make_run(rest, "hello")
+    play = run_playbook(docker_task(api_url, flow_run_id=run_id, **options), hosts=hosts())
+    assert play.rc != 0
+    assert play.last["category"] == category, play.last["msg"]
+    assert says in play.last["msg"]
+    assert rest.state_type(run_id) == "SCHEDULED"
+    assert not containers_of(run_id)
+
+
+@pytest.mark.parametrize(
+    ("options", "category"),
+    [
+        (
+            {"env": {"PATH": "/nowhere"}, "container_create_kwargs": {"entrypoint": ["no-such-program"]}},
+            "command_missing",
+        ),
+        ({"volumes": ["/proc/no-such-place/x:/data"]}, "volume_conflict"),
+    ],
+)
+def test_what_the_engine_refuses_after_the_claim_is_a_crash(
+    run_playbook: RunPlaybook, rest: PrefectRest, api_url: str, options: dict[str, Any], category: str
+) -> None:
+    run_id = make_run(rest, "hello")
+    play = run_playbook(docker_task(api_url, flow_run_id=run_id, **options), hosts=hosts())
+    assert diagnosis(play)["category"] == category
+    assert rest.state_type(run_id) == "CRASHED"
+
+
+def test_a_foreign_container_of_the_name_stays_untouched(
+    run_playbook: RunPlaybook, rest: PrefectRest, api_url: str
+) -> None:
+    run_id = make_run(rest, "hello")
+    foreign = docker("create", "--name", f"flowops-{run_id}-1", docker_image.name(), "true").strip()
+    try:
+        play = run_playbook(docker_task(api_url, flow_run_id=run_id), hosts=hosts())
+        assert diagnosis(play)["category"] == "name_collision"
+        assert json.loads(docker("inspect", foreign))[0]["State"]["Status"] == "created"
+        run_playbook(docker_task(api_url, flow_run_id=run_id, state="absent"), hosts=hosts()).check()
+        assert json.loads(docker("inspect", foreign))[0]["State"]["Status"] == "created"
+    finally:
+        docker("rm", foreign)
+
+
+def test_an_engine_that_does_not_answer_is_named(run_playbook: RunPlaybook, rest: PrefectRest, api_url: str) -> None:
+    run_id = make_run(rest, "hello")
+    for host in ("unix:///nowhere/docker.sock", "tcp://127.0.0.1:1"):
+        play = run_playbook(docker_task(api_url, flow_run_id=run_id, docker_host=host), hosts=hosts())
+        assert play.rc != 0
+        assert play.last["category"] == "infrastructure_unreachable"
+        assert host in play.last["msg"]
+    assert rest.state_type(run_id) == "SCHEDULED"
+
+
+def test_secrets_are_in_no_label_and_no_command(run_playbook: RunPlaybook, rest: PrefectRest, api_url: str) -> None:
+    canary = "CANARY-4c1e9a"
+    run_id = make_run(rest, "hello")
+    task = docker_task(
+        api_url,
+        flow_run_id=run_id,
+        secret_env={"GREETING_TOKEN": canary},
+        env={"MY_PASSWORD": canary},
+        registry_username="somebody",
+        registry_password=canary,
+        image_pull_policy="IfNotPresent",
+    )
+    play = run_playbook(task, hosts=hosts(), arguments=["-vvvv"], diff=True).check()
+    found = container_of(run_id)
+    assert f"GREETING_TOKEN={canary}" in found["Config"]["Env"]
+    del found["Config"]["Env"]
+    assert canary not in json.dumps(found)
+    assert canary not in json.dumps(play.last)
+
+
+def test_a_paused_container_is_live_and_can_be_cancelled(
+    run_playbook: RunPlaybook, rest: PrefectRest, api_url: str, tmp_path: Path
+) -> None:
+    (run,) = counted_runs(rest, tmp_path, 1, sleep=300)
+    task = docker_task(api_url, flow_run_id=run.id, volumes=volume(tmp_path), wait=False)
+    run_playbook(task, hosts=hosts()).check()
+    wait_until(lambda: run.executions, "the flow's body")
+    docker("pause", container_of(run.id)["Id"])
+    looked = run_playbook(task, hosts=hosts()).check()
+    assert (looked.last["run"]["phase"], looked.last["run"]["action"]) == ("running", "adopted")
+    cancel = docker_task(api_url, flow_run_id=run.id, state="absent", stop_grace=5)
+    run_playbook(cancel, hosts=hosts()).check()
+    assert not containers_of(run.id)
+    assert rest.state_type(run.id) == "CANCELLED"
