@@ -92,7 +92,7 @@ def test_launch_first_and_wait_later(
 def test_the_wait_ends_and_the_run_goes_on(
     run_playbook: RunPlaybook, rest: PrefectRest, api_url: str, tmp_path: Path
 ) -> None:
-    (run,) = counted_runs(rest, tmp_path, 1, sleep=8)
+    (run,) = counted_runs(rest, tmp_path, 1, sleep=20)
     play = run_playbook(runner_task(api_url, tmp_path / "state", flow_run_id=run.id, wait_timeout=1))
     assert play.rc != 0
     assert play.last["timed_out"] is True
