@@ -219,7 +219,7 @@ def _terminal(view: View, run: FlowRun) -> Decision:
     alive = view.live
     if alive is not None and run.state_type == "CANCELLED":
         return _stop(view, alive, "the flow run is cancelled")
-    if alive is not None:
+    if alive is not None and not alive.evidence.get("lost"):
         return Decision(Step.WAIT, _live_phase(run, alive), alive.key.number)
     correction = _cut_short(view, run)
     if correction is not None:

@@ -116,12 +116,16 @@ def _cancelled(facts: Facts) -> Diagnosis | None:
     return Diagnosis("cancelled", facts.state_message or "the flow run was cancelled", "", False)
 
 
-def _problem(facts: Facts) -> Diagnosis | None:
+def waiting_problem(observation: Observation) -> Diagnosis | None:
     """What the infrastructure itself found out, such as an image that cannot be pulled."""
-    problem = facts.evidence.get("problem")
-    if not isinstance(problem, dict) or facts.evidence.get("stopped") or _cancelled(facts) is not None:
+    problem = observation.evidence.get("problem")
+    return Diagnosis(**problem) if isinstance(problem, dict) else None
+
+
+def _problem(facts: Facts) -> Diagnosis | None:
+    if facts.observation is None or facts.evidence.get("stopped") or _cancelled(facts) is not None:
         return None
-    return Diagnosis(**problem)
+    return waiting_problem(facts.observation)
 
 
 def _start_timeout(facts: Facts) -> Diagnosis | None:

@@ -189,8 +189,9 @@ def _failure(outcome: RunOutcome) -> str:
             "Check flow_run_id, and that api_url is the right server."
         )
     if outcome.timed_out and not tracked.settled:
+        why = f" ({outcome.diagnosis.reason})" if outcome.diagnosis else ""
         return (
-            f"{_name(outcome)}: still {outcome.phase.value} when wait_timeout was over; it goes on. "
+            f"{_name(outcome)}: still {outcome.phase.value}{why} when wait_timeout was over; it goes on. "
             f"Run the task again with flow_run_id: {tracked.flow_run_id} to wait on. {outcome.url}"
         )
     reason = outcome.diagnosis.reason if outcome.diagnosis else outcome.phase.value

@@ -19,7 +19,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.flowops.prefect.plugins.module_utils._argspec import argument_spec
 from ansible_collections.flowops.prefect.plugins.module_utils._decide import Phase, Step
-from ansible_collections.flowops.prefect.plugins.module_utils._diagnosis import LINES, diagnose
+from ansible_collections.flowops.prefect.plugins.module_utils._diagnosis import LINES, diagnose, waiting_problem
 from ansible_collections.flowops.prefect.plugins.module_utils._errors import FlowopsError, SettingsError
 from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._base import Infrastructure
 from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._registry import make_infrastructure
@@ -329,6 +329,8 @@ class TaskRunner:
         found = tracked.diagnosis
         if found is None and (settled_badly or tracked.decision.phase is Phase.CANCELLED):
             found = diagnose(tracked.run, tracked.observation, tail, tracked.started)
+        if found is None and tracked.observation is not None and not tracked.settled:
+            found = waiting_problem(tracked.observation)
         return RunOutcome(
             tracked=tracked,
             infrastructure_type=self.infrastructure.type,

@@ -58,8 +58,11 @@ from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._k
     observed,
 )
 from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._kubernetes_trouble import (
+    created_pod,
     event_trouble,
+    node_lost,
     told_problem,
+    vanished_from,
 )
 from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._kubernetes_watch import Watches
 from ansible_collections.flowops.prefect.plugins.module_utils._launch import AttemptKey, Launch
@@ -117,7 +120,7 @@ class KubernetesInfrastructure(Infrastructure):
         self._pods: dict[AttemptKey, str] = {}
         self._versions: dict[str, str] = {}
         self._kept: dict[AttemptKey, tuple[Observation, list[str]]] = {}
-        self._troubles: dict[str, t.Any] = {}
+        self._troubles: dict[str, str] = {}
         if client.is_unverified:
             self._warnings.append(
                 "The Kubernetes API's certificate is not verified: credentials are sent to whoever answers. Give its "
@@ -185,21 +188,42 @@ class KubernetesInfrastructure(Infrastructure):
         pod = found.newest_pod
         if pod is not None:
             self._pods[found.key] = pod["metadata"]["name"]
-        seen = observed(found, self._identifier(found.key), time.time(), stopped=found.key in self._kept)
+        seen = observed(found, self._identifier(found.key), self._client.now(), stopped=found.key in self._kept)
         if pod is None and seen.presence is Presence.LIVE:
             problem = self._missing_pod(found)
             if problem is not None:
                 seen.evidence["problem"] = problem
+        elif pod is None and found.key not in self._kept and condition(found.job, "Failed"):
+            lost = self._lost_node(found)
+            if lost:
+                seen.evidence.update(lost=lost, problem=told_problem(node_lost(lost)))
+                return dataclasses.replace(seen, presence=Presence.UNKNOWN, finished_at=None)
         return seen
+
+    def _events(self, selector: str) -> list[dict[str, t.Any]]:
+        """Events of one thing; none where they may not be read."""
+        try:
+            return list(self._client.items(self._path("events"), fieldSelector=selector))
+        except KubernetesRefused:
+            return []
+
+    def _lost_node(self, found: Found) -> str:
+        """The node of a pod that vanished without its node having said that it ended; empty for any other pod.
+
+        Only the node's own word counts. Who cannot be asked for it (no right to read events) gets no such verdict.
+        """
+        uid = str((found.job or {})["metadata"]["uid"])
+        if uid not in self._troubles:
+            made = [created_pod(event) for event in self._events(f"involvedObject.uid={uid}")]
+            names = [name for name in made if name]
+            events = self._events(f"involvedObject.name={names[-1]}") if names else []
+            self._troubles[uid] = vanished_from(events)
+        return self._troubles[uid]
 
     def _missing_pod(self, found: Found) -> dict[str, t.Any] | None:
         """Why a Job has no pod: its controller's last event says. Nothing where events may not be read."""
-        uid = str((found.job or {})["metadata"]["uid"])
-        try:
-            events = self._client.items(self._path("events"), fieldSelector=f"involvedObject.uid={uid}")
-            messages = [str(event.get("message", "")) for event in events if event.get("reason") == "FailedCreate"]
-        except KubernetesRefused:
-            return None
+        events = self._events(f"involvedObject.uid={(found.job or {})['metadata']['uid']}")
+        messages = [str(event.get("message", "")) for event in events if event.get("reason") == "FailedCreate"]
         problem = event_trouble(messages[-1]) if messages else None
         return told_problem(problem) if problem else None
 
@@ -339,6 +363,7 @@ class KubernetesInfrastructure(Infrastructure):
         found = self._own(key)
         if found is None:
             return
+        self._refuse_lost(key, found)
         self._keep(key, found)
         self._delete(key, found, "Foreground", grace)
         deadline = time.monotonic() + grace + _STOP_PATIENCE
@@ -353,6 +378,18 @@ class KubernetesInfrastructure(Infrastructure):
                 )
             self._delete(key, Found(key, pods=left.pods), "Background", grace)
             Watches(self._client, lambda _kind, one: key_of(one) == key).wait(self._lists([key]), 1.0)
+
+    def _refuse_lost(self, key: AttemptKey, found: Found) -> None:
+        """What runs on a node that nobody reaches cannot be ended from here, and must not be called ended."""
+        if found.pods or not condition(found.job, "Failed"):
+            return
+        node = self._lost_node(found)
+        if node:
+            raise InfrastructureError(
+                f"{job_name(key)} cannot be stopped: its node {node} is lost, and its engine may live.",
+                "Make sure that the node is off, then remove the Job with kubectl.",
+                "node_lost",
+            )
 
     def _delete(self, key: AttemptKey, found: Found, propagation: str, grace: float) -> None:
         """The Job first, so that it makes no new pod; a pod that is told already is left alone."""
@@ -375,7 +412,7 @@ class KubernetesInfrastructure(Infrastructure):
         if key in self._kept:
             return
         lines = self.read_log_tail(key, _KEPT_LINES).lines
-        seen = observed(found, self._identifier(key), time.time(), stopped=True)
+        seen = observed(found, self._identifier(key), self._client.now(), stopped=True)
         if any(is_live(pod) for pod in found.pods) or seen.presence is not Presence.FINISHED:
             seen = _as_stopped(seen)
         self._kept[key] = (seen, lines)

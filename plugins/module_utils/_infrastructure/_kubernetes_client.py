@@ -13,7 +13,9 @@ costs, and a newer server's fields would be lost in an older package.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import email.utils
 import json
 import os
 import random
@@ -78,7 +80,12 @@ class KubernetesClient:
         self._configuration = configuration
         self._pools = pools
         self._timeout = timeout
+        self._ahead = 0.0
         self.host = str(configuration.host).rstrip("/")
+
+    def now(self) -> float:
+        """The server's clock, seconds since the epoch: the times in its objects are by that one."""
+        return time.time() + self._ahead
 
     @property
     def is_unverified(self) -> bool:
@@ -193,7 +200,7 @@ class KubernetesClient:
         if payload is not None:
             headers["Content-Type"] = "application/json"
         try:
-            return self._pools.request(
+            reply = self._pools.request(
                 method,
                 url,
                 body=payload,
@@ -205,6 +212,9 @@ class KubernetesClient:
             )
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             raise self._unreachable(error) from None
+        with contextlib.suppress(TypeError, ValueError):
+            self._ahead = email.utils.parsedate_to_datetime(reply.headers.get("Date")).timestamp() - time.time()
+        return reply
 
     def _credentials(self) -> dict[str, str]:
         """The headers that the package would send; it renews what has come to its end."""

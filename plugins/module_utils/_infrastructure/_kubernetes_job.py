@@ -50,7 +50,7 @@ LAST_WORD = "/dev/termination-log"
 BACKSTOP = 120.0
 
 _PLAIN_USER, _PLAIN_HOME = 1000, "/tmp"  # noqa: S108 - inside the container
-_NOT_IN_SLUG = re.compile(r"[^a-zA-Z0-9-]+")
+_NOT_IN_SLUG = re.compile(r"[^a-zA-Z0-9]+")
 _SECRET_KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}")
 
 

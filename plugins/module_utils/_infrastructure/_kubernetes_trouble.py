@@ -79,6 +79,8 @@ def _ended_by_others(pod: _Object) -> Diagnosis | None:
             "See what is wrong with the node, then run it again (rerun: failed).",
             True,
         )
+    if (pod.get("metadata") or {}).get("deletionTimestamp"):
+        return _deleted("")
     return None
 
 
@@ -156,9 +158,13 @@ def _job_trouble(job: _Object | None) -> Diagnosis | None:
         return None
     if failed.get("reason") == "DeadlineExceeded":
         return Diagnosis("run_timeout", "the Job's activeDeadlineSeconds were over", "Raise them in job.", False)
+    return _deleted(_text(failed.get("message")))
+
+
+def _deleted(why: str) -> Diagnosis:
     return Diagnosis(
         "pod_deleted",
-        f"somebody deleted the pod ({_text(failed.get('message')) or 'the Job failed'})",
+        f"somebody deleted the pod: {why}" if why else "somebody deleted the pod",
         "Find out who did (an operator, a clean-up job, a node that was drained), then run it again (rerun: failed).",
         True,
     )
@@ -181,3 +187,37 @@ def event_trouble(message: str) -> Diagnosis | None:
         remedy = "Adapt the pod to the cluster's policy, for instance with pod_overrides."
         return Diagnosis("admission_refused", f"the cluster refuses the pod: {text}", remedy, False)
     return None
+
+
+def created_pod(event: _Object) -> str:
+    """The pod that a Job's controller says it made; empty for any other event."""
+    prefix = "Created pod: "
+    message = str(event.get("message") or "")
+    return (
+        message[len(prefix) :].strip()
+        if event.get("reason") == "SuccessfulCreate" and message.startswith(prefix)
+        else ""
+    )
+
+
+def vanished_from(events: t.Iterable[_Object]) -> str:
+    """The node that a pod vanished from without a word of the node; empty where it had one, or nothing is known."""
+    node, lost = "", False
+    for event in events:
+        reason, message = str(event.get("reason") or ""), str(event.get("message") or "")
+        if reason == "Killing":
+            return ""
+        if reason == "Scheduled":
+            node = message.rpartition(" to ")[2].strip()
+        lost = lost or reason in ("NodeNotReady", "TaintManagerEviction", "DeletingNode")
+    return node if lost else ""
+
+
+def node_lost(node: str) -> Diagnosis:
+    """Nobody confirmed that the engine is dead."""
+    return Diagnosis(
+        "node_lost",
+        f"its node {_text(node)} is lost, the engine may live",
+        "Bring the node back, or make sure that it is off; then run it again (rerun: failed).",
+        False,
+    )

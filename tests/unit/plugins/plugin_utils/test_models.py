@@ -120,3 +120,9 @@ def test_a_large_task_is_checked_quickly():
     begun = time.process_time()
     assert problems(**args) == []
     assert time.process_time() - begun < 2
+
+
+@needs_pydantic
+def test_lists_of_mappings_are_accepted():
+    patch = [{"op": "remove", "path": "/metadata/labels/x"}]
+    assert models.validate_on_controller({**API, "flow_run_id": ID, "customizations": patch}, "kubernetes") == []

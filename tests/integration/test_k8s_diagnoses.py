@@ -1,0 +1,175 @@
+# Copyright (c) 2026, The flowops.prefect authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What goes wrong in a cluster, each thing provoked for real: category and remedy, and what the server hears of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import kubernetes_cluster
+import pytest
+from ansible_play import RunPlaybook, StartPlaybook
+from jobs import NO_REGISTRY, Namespace, hosts, make_namespace
+from prefect_server import PrefectServer
+from scenarios import wait_until
+
+BROKEN_COMMAND = [{"op": "add", "path": "/spec/template/spec/containers/0/command", "value": ["/no/such/command"]}]
+MISSING_SECRET = {"name": "nowhere", "key": "api-key"}
+
+#: Options that keep the engine from starting, the category, and a word of reason or remedy.
+NEVER_STARTS: dict[str, tuple[dict[str, Any], str, str]] = {
+    "unschedulable": ({"node_selector": {"disktype": "golden"}}, "unschedulable", "node_selector"),
+    "too much memory": ({"resources": {"requests": {"memory": "900Ti"}}}, "unschedulable", "memory"),
+    "image": ({"image": NO_REGISTRY}, "image_missing", NO_REGISTRY),
+    "image never pulled": (
+        {"image": NO_REGISTRY, "image_pull_policy": "Never"},
+        "image_missing",
+        "image_pull_policy",
+    ),
+    "missing secret": ({"api_key_secret": MISSING_SECRET}, "configuration_missing", "nowhere"),
+    "service account": ({"service_account_name": "nobody"}, "service_account_missing", "service_account_name"),
+}
+
+
+@pytest.mark.parametrize("name", NEVER_STARTS)
+def test_what_never_starts_is_torn_down_and_explained(
+    run_playbook: RunPlaybook, namespace: Namespace, name: str
+) -> None:
+    options, category, word = NEVER_STARTS[name]
+    run_id = namespace.make_run("hello", {"name": "Ada"})
+    play = run_playbook(namespace.task(flow_run_id=run_id, start_timeout=12, **options), hosts=hosts())
+    found = play.last["run"]["diagnosis"]
+    assert found["category"] == category, play.last["msg"]
+    assert word in f"{found['reason']} {found['remedy']}"
+    assert namespace.rest.state_type(run_id) == "CRASHED"
+    assert found["reason"] in namespace.rest.flow_run(run_id)["state"]["message"]
+    assert not namespace.objects("pods", run_id)
+
+
+def test_a_wait_that_is_over_says_what_is_waited_for(run_playbook: RunPlaybook, namespace: Namespace) -> None:
+    run_id = namespace.make_run("hello", {"name": "Ada"})
+    play = run_playbook(namespace.task(flow_run_id=run_id, image=NO_REGISTRY, wait_timeout=8), hosts=hosts())
+    assert play.last["timed_out"] is True
+    assert play.last["run"]["diagnosis"]["category"] == "image_missing"
+    assert NO_REGISTRY in play.last["msg"]
+
+
+def test_a_command_that_the_image_lacks(run_playbook: RunPlaybook, namespace: Namespace) -> None:
+    run_id = namespace.make_run("hello", {"name": "Ada"})
+    play = run_playbook(namespace.task(flow_run_id=run_id, customizations=BROKEN_COMMAND), hosts=hosts())
+    assert play.last["run"]["diagnosis"]["category"] == "command_missing", play.last["msg"]
+    assert namespace.rest.state_type(run_id) == "CRASHED"
+
+
+def test_exit_code(run_playbook: RunPlaybook, namespace: Namespace) -> None:
+    run_id = namespace.make_run("talker", {"path": "/tmp/talk", "lines": 2, "end": "exit"})
+    play = run_playbook(namespace.task(flow_run_id=run_id), hosts=hosts())
+    assert play.last["run"]["exit_code"] == 3
+    assert play.last["run"]["diagnosis"]["category"] == "exit_code"
+    assert "talker says 1" in "\n".join(play.last["run"]["log"]["lines"])
+
+
+def test_memory(run_playbook: RunPlaybook, namespace: Namespace) -> None:
+    run_id = namespace.make_run("eat_memory")
+    limit = {"limits": {"memory": "300Mi"}}
+    play = run_playbook(namespace.task(flow_run_id=run_id, resources=limit), hosts=hosts())
+    found = play.last["run"]["diagnosis"]
+    assert found["category"] == "out_of_memory", play.last["msg"]
+    assert "300Mi" in found["remedy"]
+
+
+def test_run_timeout(run_playbook: RunPlaybook, namespace: Namespace) -> None:
+    run_id = namespace.make_run("sleeper", {"seconds": 300})
+    play = run_playbook(namespace.task(flow_run_id=run_id, run_timeout=3, stop_grace=3), hosts=hosts())
+    assert play.last["run"]["diagnosis"]["category"] == "run_timeout", play.last["msg"]
+
+
+@pytest.mark.parametrize("kind", ["pod", "job"])
+def test_somebody_deletes_it(start_playbook: StartPlaybook, namespace: Namespace, kind: str) -> None:
+    run_id = namespace.make_run("sleeper", {"seconds": 300})
+    play = start_playbook(namespace.task(flow_run_id=run_id, stop_grace=3), hosts=hosts())
+    namespace.rest.wait_for_state(run_id, "RUNNING", timeout=150)
+    namespace.kubectl("delete", kind, "--wait=false", "--selector", f"flowops.prefect/flow-run-id={run_id}")
+    run = play.wait().last["run"]
+    assert run["phase"] == "failed", run
+    assert run["diagnosis"]["category"] in ("pod_deleted", "infrastructure_gone"), run["diagnosis"]
+    assert len(namespace.objects("pods", run_id)) == 0
+
+
+def test_quota(run_playbook: RunPlaybook, namespace: Namespace) -> None:
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}}
+    namespace.apply(quota)
+    run_id = namespace.make_run("hello", {"name": "Ada"})
+    play = run_playbook(namespace.task(flow_run_id=run_id, start_timeout=10), hosts=hosts())
+    assert play.last["run"]["diagnosis"]["category"] == "quota_exceeded", play.last["msg"]
+
+
+def test_pod_security(run_playbook: RunPlaybook, cluster_server: PrefectServer) -> None:
+    namespace = make_namespace(cluster_server, pod_security="restricted")
+    try:
+        run_id = namespace.make_run("hello", {"name": "Ada"})
+        play = run_playbook(namespace.task(flow_run_id=run_id, start_timeout=10), hosts=hosts())
+        found = play.last["run"]["diagnosis"]
+        assert found["category"] == "admission_refused", play.last["msg"]
+        assert "security_profile: restricted" in found["remedy"]
+        other = namespace.make_run("hello", {"name": "Ada"})
+        play = run_playbook(namespace.task(flow_run_id=other, security_profile="restricted"), hosts=hosts()).check()
+        assert play.last["run"]["phase"] == "succeeded"
+    finally:
+        kubernetes_cluster.kubectl("delete", "namespace", namespace.name, "--wait=false")
+
+
+def test_what_one_may_not_do_is_named(run_playbook: RunPlaybook, namespace: Namespace) -> None:
+    if not kubernetes_cluster.is_ours():
+        pytest.skip("only a cluster that the tests started has a user without rights")
+    run_id = namespace.make_run("hello", {"name": "Ada"})
+    config = str(kubernetes_cluster.powerless_kubeconfig())
+    play = run_playbook(namespace.task(flow_run_id=run_id, kubeconfig=config), hosts=hosts())
+    assert play.last["category"] == "forbidden", play.last["msg"]
+    assert "the verb list on jobs" in play.last["msg"]
+    assert namespace.rest.state_type(run_id) == "SCHEDULED"
+
+
+def test_a_namespace_that_is_not_there(run_playbook: RunPlaybook, namespace: Namespace) -> None:
+    run_id = namespace.make_run("hello", {"name": "Ada"})
+    play = run_playbook(namespace.task(flow_run_id=run_id, namespace="nowhere"), hosts=hosts())
+    assert play.last["category"] == "namespace_missing", play.last["msg"]
+    assert namespace.rest.state_type(run_id) == "SCHEDULED"
+
+
+def test_a_job_of_that_name_that_is_not_ours(run_playbook: RunPlaybook, namespace: Namespace) -> None:
+    run_id = namespace.make_run("hello", {"name": "Ada"})
+    container = {"name": "other", "image": kubernetes_cluster.image(), "command": ["true"]}
+    pod = {"containers": [container], "restartPolicy": "Never"}
+    job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": f"flowops-{run_id}-1"}}
+    namespace.apply({**job, "spec": {"template": {"spec": pod}}})
+    play = run_playbook(namespace.task(flow_run_id=run_id), hosts=hosts())
+    assert play.last["run"]["diagnosis"]["category"] == "name_collision", play.last["msg"]
+    assert namespace.kubectl("get", "jobs", f"flowops-{run_id}-1", "--output", "name")
+
+
+def test_an_api_that_does_not_answer(run_playbook: RunPlaybook, namespace: Namespace) -> None:
+    run_id = namespace.make_run("hello", {"name": "Ada"})
+    options = {"kubeconfig": None, "kube_host": "https://127.0.0.1:9", "kube_token": "x"}
+    play = run_playbook(namespace.task(flow_run_id=run_id, wait=False, **options), hosts=hosts())
+    assert play.last["category"] == "infrastructure_unreachable", play.last["msg"]
+    assert namespace.rest.state_type(run_id) == "SCHEDULED"
+
+
+def test_localhost_is_the_pod_itself(run_playbook: RunPlaybook, namespace: Namespace) -> None:
+    run_id = namespace.make_run("hello", {"name": "Ada"})
+    play = run_playbook(namespace.task(flow_run_id=run_id, engine_api_url=None), hosts=hosts())
+    assert "engine_api_url" in play.last["msg"]
+    assert namespace.rest.state_type(run_id) == "SCHEDULED"
+
+
+def test_a_job_that_a_queue_holds_back(start_playbook: StartPlaybook, namespace: Namespace) -> None:
+    """A Job that a queue of the cluster holds back (suspended) waits, and runs when it is let go."""
+    run_id = namespace.make_run("hello", {"name": "Ada"})
+    suspended = [{"op": "add", "path": "/spec/suspend", "value": True}]
+    play = start_playbook(namespace.task(flow_run_id=run_id, customizations=suspended), hosts=hosts())
+    wait_until(lambda: namespace.objects("jobs", run_id), "the Job")
+    namespace.kubectl("patch", "job", f"flowops-{run_id}-1", "--patch", '{"spec": {"suspend": false}}')
+    assert play.wait().last["run"]["phase"] == "succeeded"

@@ -1,0 +1,295 @@
+# Copyright (c) 2026, The flowops.prefect authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Manifests of Jobs, changes to them, and what is read from Jobs and pods: everything that needs no cluster."""
+
+from __future__ import annotations
+
+import copy
+import json
+import uuid
+
+import pytest
+
+from ansible_collections.flowops.prefect.plugins.module_utils._errors import SettingsError
+from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._kubernetes_client import needed_right
+from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._kubernetes_job import (
+    base_job,
+    job_name,
+    manifests,
+    slug,
+)
+from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._kubernetes_look import (
+    Found,
+    observed,
+    presence_of,
+)
+from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._kubernetes_patch import (
+    json_patch,
+    strategic_merge,
+)
+from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._kubernetes_trouble import vanished_from
+from ansible_collections.flowops.prefect.plugins.module_utils._launch import AttemptKey, Launch
+from ansible_collections.flowops.prefect.plugins.module_utils._observation import Presence
+
+RUN = "0f6e2d3c-5a41-4c8e-9b7d-1e2f3a4b5c6d"
+KEY = AttemptKey(RUN, 1)
+SECRET = "s3cret-canary-value"
+
+
+def launch(**settings) -> Launch:
+    return Launch(
+        key=KEY,
+        token=str(uuid.UUID(int=7)),
+        flow_run_name="My Flow",
+        environment={"PREFECT_API_URL": "http://prefect:4200/api", "PRICE": "$(HOME) costs 5$"},
+        secret_environment={"PREFECT_API_KEY": SECRET},
+        unset_environment=("PIP_INDEX_URL",),
+        settings=settings,
+        bootstrap={"flow_run_id": RUN, "number": 1},
+        spec_hash="0" * 64,
+        start_timeout=900.0,
+        run_timeout=60.0,
+        stop_grace=30.0,
+        concurrency=None,
+    )
+
+
+def job_of(**settings) -> dict:
+    return manifests(launch(**settings), "image:1", "flows", True).job
+
+
+def pod_of(job: dict) -> dict:
+    return job["spec"]["template"]["spec"]
+
+
+class TestManifest:
+    def test_what_a_launch_needs(self):
+        found = manifests(launch(), "image:1", "flows", True)
+        job, container = found.job, pod_of(found.job)["containers"][0]
+        assert job["metadata"]["name"] == job_name(KEY)
+        assert (job["spec"]["backoffLimit"], job["spec"]["podReplacementPolicy"]) == (0, "Failed")
+        assert (pod_of(job)["restartPolicy"], pod_of(job)["automountServiceAccountToken"]) == ("Never", False)
+        assert container["securityContext"] == {"allowPrivilegeEscalation": False}
+        values = {entry["name"]: entry.get("value") for entry in container["env"]}
+        assert values["PRICE"] == "$$(HOME) costs 5$$"
+        assert json.loads(values["FLOWOPS_BOOTSTRAP"])["unset"] == ["PIP_INDEX_URL"]
+        assert SECRET not in json.dumps(job)
+        assert found.secret is not None
+        assert found.secret["stringData"] == {"PREFECT_API_KEY": SECRET}
+
+    def test_a_name_fits_whatever_the_attempt(self):
+        assert len(job_name(AttemptKey(RUN, 10_000))) <= 63
+
+    def test_the_key_may_be_in_a_secret_of_ones_own(self):
+        found = manifests(launch(api_key_secret={"name": "mine", "key": "k"}), "image:1", "flows", True)
+        env = {entry["name"]: entry for entry in pod_of(found.job)["containers"][0]["env"]}
+        assert env["PREFECT_API_KEY"]["valueFrom"] == {"secretKeyRef": {"name": "mine", "key": "k"}}
+        assert found.secret is None
+
+    def test_an_older_server_is_not_asked_for_what_it_does_not_know(self):
+        assert "podReplacementPolicy" not in manifests(launch(), "image:1", "flows", False).job["spec"]
+
+    def test_a_base_manifest_is_kept_and_not_changed(self):
+        base = base_job(None)
+        pod_of(base)["containers"].append({"name": "sidecar", "image": "x"})
+        pod_of(base)["containers"][0]["env"] = [{"name": "PRICE", "value": "old"}, {"name": "MINE", "value": "1"}]
+        before = copy.deepcopy(base)
+        job = job_of(job=base)
+        assert base == before
+        assert [one["name"] for one in pod_of(job)["containers"]] == ["prefect-job", "sidecar"]
+        names = [entry["name"] for entry in pod_of(job)["containers"][0]["env"]]
+        assert names.count("PRICE") == 1
+        assert "MINE" in names
+
+    def test_a_base_manifest_lacks_something(self):
+        with pytest.raises(SettingsError, match=r"missing required attributes.*: /apiVersion, /kind, /metadata, /spec"):
+            base_job({})
+        wrong = {**base_job(None), "apiVersion": "v1"}
+        with pytest.raises(SettingsError, match="/apiVersion must have value 'batch/v1'"):
+            base_job(wrong)
+
+    def test_options_then_overrides_then_customizations(self):
+        job = job_of(
+            resources={"limits": {"memory": "1Gi"}},
+            pod_overrides={"spec": {"containers": [{"name": "prefect-job", "workingDir": "/srv"}]}},
+            customizations=[{"op": "add", "path": "/metadata/labels/example.com~1team", "value": "data"}],
+        )
+        container = pod_of(job)["containers"][0]
+        assert (container["resources"], container["workingDir"]) == ({"limits": {"memory": "1Gi"}}, "/srv")
+        assert job["metadata"]["labels"]["example.com/team"] == "data"
+
+    @pytest.mark.parametrize(
+        ("settings", "word"),
+        [
+            ({"pod_overrides": {"spec": {"hostNetwork": True}}}, "hostNetwork"),
+            (
+                {"customizations": [{"op": "remove", "path": "/spec/template/spec/containers/0/securityContext"}]},
+                "allowPrivilegeEscalation",
+            ),
+            ({"customizations": [{"op": "replace", "path": "/metadata/name", "value": "x"}]}, "its name"),
+            ({"customizations": [{"op": "replace", "path": "/spec/parallelism", "value": 2}]}, "parallelism"),
+            (
+                {"customizations": [{"op": "replace", "path": "/spec/template/spec/containers/0/args", "value": []}]},
+                "does not start the engine",
+            ),
+            ({"customizations": [{"op": "remove", "path": "/spec/template"}]}, "no Job"),
+            ({"annotations": {"note": SECRET}}, "PREFECT_API_KEY"),
+            ({"restart_policy": "OnFailure"}, "may_run_again"),
+            ({"pod_overrides": {"spec": {"restartPolicy": "Always"}}}, "restartPolicy"),
+        ],
+    )
+    def test_what_breaks_a_promise_is_refused(self, settings, word):
+        with pytest.raises(SettingsError, match=word):
+            job_of(**settings)
+
+    def test_a_profile_can_be_given_up(self):
+        job = job_of(security_profile="none", pod_overrides={"spec": {"hostNetwork": True}})
+        assert pod_of(job)["hostNetwork"] is True
+
+    def test_the_restricted_profile(self):
+        job = job_of(security_profile="restricted")
+        container = pod_of(job)["containers"][0]
+        assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+        assert pod_of(job)["securityContext"]["runAsNonRoot"] is True
+        assert {"name": "HOME", "value": "/tmp"} in container["env"]
+
+    @pytest.mark.parametrize(
+        ("name", "wanted"),
+        [
+            ("9flow-run", "9flow-run"),
+            ("_flow_run", "flow-run"),
+            ("flow9.-foo_bar^x", "flow9-foo-bar-x"),
+            (" !@#", RUN),
+        ],
+    )
+    def test_a_runs_name_as_a_label(self, name, wanted):
+        assert slug(name, RUN) == wanted
+
+
+BASE = {"a": {"b": [1, 2]}, "c": "x"}
+
+
+class TestPatches:
+    @pytest.mark.parametrize(
+        ("operation", "wanted"),
+        [
+            ({"op": "add", "path": "/a/b/-", "value": 3}, {"a": {"b": [1, 2, 3]}, "c": "x"}),
+            ({"op": "add", "path": "/a/b/0", "value": 0}, {"a": {"b": [0, 1, 2]}, "c": "x"}),
+            ({"op": "remove", "path": "/c"}, {"a": {"b": [1, 2]}}),
+            ({"op": "replace", "path": "/a/b/1", "value": 9}, {"a": {"b": [1, 9]}, "c": "x"}),
+            ({"op": "move", "from": "/c", "path": "/a/d"}, {"a": {"b": [1, 2], "d": "x"}}),
+            ({"op": "copy", "from": "/c", "path": "/d"}, {"a": {"b": [1, 2]}, "c": "x", "d": "x"}),
+            ({"op": "test", "path": "/c", "value": "x"}, {"a": {"b": [1, 2]}, "c": "x"}),
+            ({"op": "add", "path": "/x~1y~0z", "value": 1}, {"a": {"b": [1, 2]}, "c": "x", "x/y~z": 1}),
+        ],
+    )
+    def test_json_patch(self, operation, wanted):
+        before = copy.deepcopy(BASE)
+        assert json_patch(BASE, [operation], "customizations") == wanted
+        assert before == BASE
+
+    @pytest.mark.parametrize(
+        "operation",
+        [
+            {"op": "remove", "path": "/nowhere"},
+            {"op": "add", "path": "/a/b/7", "value": 1},
+            {"op": "test", "path": "/c", "value": "y"},
+            {"op": "move", "from": "/a", "path": "/a/b"},
+            {"op": "add", "path": "/c/d", "value": 1},
+            {"op": "replace", "path": "/a/b/01", "value": 1},
+        ],
+    )
+    def test_what_cannot_be_applied_is_named(self, operation):
+        with pytest.raises(SettingsError, match=r"customizations\[0\]"):
+            json_patch(BASE, [operation], "customizations")
+
+    def test_strategic_merge(self):
+        base = {"containers": [{"name": "a", "env": [{"name": "X", "value": "1"}], "image": "i"}], "tolerations": [1]}
+        patch = {"containers": [{"name": "a", "image": None, "env": [{"name": "X", "value": "2"}]}, {"name": "b"}]}
+        merged = strategic_merge(base, {**patch, "tolerations": [2]})
+        assert merged == {
+            "containers": [{"name": "a", "env": [{"name": "X", "value": "2"}]}, {"name": "b"}],
+            "tolerations": [2],
+        }
+        removed = {"containers": [{"name": "a", "$patch": "delete"}]}
+        assert strategic_merge(base, removed)["containers"] == []
+
+
+def job(**status) -> dict:
+    conditions = [{"type": kind, "status": "True"} for kind in status.pop("conditions", ())]
+    metadata = {"name": job_name(KEY), "uid": "u", **status.pop("metadata", {})}
+    return {"metadata": metadata, "spec": status.pop("spec", {}), "status": {**status, "conditions": conditions}}
+
+
+def pod(phase: str, **terminated) -> dict:
+    state = {"terminated": terminated} if terminated else {}
+    statuses = [{"name": "sidecar", "state": {"terminated": {"exitCode": 99}}}, {"name": "prefect-job", "state": state}]
+    return {
+        "metadata": {"name": "p", "uid": "p"},
+        "spec": {},
+        "status": {"phase": phase, "containerStatuses": statuses},
+    }
+
+
+class TestLook:
+    @pytest.mark.parametrize(
+        ("found", "wanted"),
+        [
+            (Found(KEY, job()), Presence.LIVE),
+            (Found(KEY, job(), [pod("Running")]), Presence.LIVE),
+            (Found(KEY, job(), [pod("Failed")]), Presence.LIVE),
+            (Found(KEY, job(conditions=["FailureTarget"]), [pod("Running")]), Presence.LIVE),
+            (Found(KEY, job(conditions=["Failed"]), [pod("Running")]), Presence.STOPPING),
+            (Found(KEY, job(conditions=["Complete"]), [pod("Succeeded")]), Presence.FINISHED),
+            (Found(KEY, job(metadata={"deletionTimestamp": "x"})), Presence.STOPPING),
+            (Found(KEY, job(spec={"suspend": True})), Presence.QUEUED),
+            (Found(KEY, None, [pod("Running")]), Presence.STOPPING),
+            (Found(KEY, None, [pod("Succeeded")]), Presence.FINISHED),
+        ],
+    )
+    def test_presence(self, found, wanted):
+        assert presence_of(found) is wanted
+
+    def test_the_reason_tells_of_memory_and_the_container_is_ours(self):
+        found = Found(KEY, job(conditions=["Failed"]), [pod("Failed", exitCode=0, reason="OOMKilled")])
+        seen = observed(found, "id", 0.0, stopped=False)
+        assert (seen.evidence["oom"], seen.exit_code) == (True, 0)
+
+    def test_the_last_word_holds_the_events_of_the_bootstrap(self):
+        word = 'noise\n{"event": "imported"}\n{"event": "refused", "category": "voided"}\n'
+        found = Found(KEY, job(conditions=["Failed"]), [pod("Failed", exitCode=86, message=word)])
+        assert observed(found, "id", 0.0, stopped=False).evidence["bootstrap"]["category"] == "voided"
+
+    def test_a_signal(self):
+        seen = observed(Found(KEY, job(conditions=["Failed"]), [pod("Failed", exitCode=137)]), "id", 0.0, stopped=False)
+        assert (seen.exit_code, seen.signal) == (None, 9)
+
+    def test_a_late_start(self):
+        metadata = {"creationTimestamp": "2026-01-01T00:00:00Z", "annotations": {"flowops.prefect/start-timeout": "60"}}
+        found = Found(KEY, job(metadata=metadata), [pod("Pending")])
+        created = observed(found, "id", 0.0, stopped=False).created_at
+        assert created is not None
+        assert "timed_out" not in observed(found, "id", created + 59, stopped=False).evidence
+        assert observed(found, "id", created + 61, stopped=False).evidence["timed_out"] == "start"
+
+    def test_a_node_that_is_lost(self):
+        scheduled = {"reason": "Scheduled", "message": "Successfully assigned flows/p to worker-3"}
+        tainted, killing = {"reason": "TaintManagerEviction"}, {"reason": "Killing"}
+        assert vanished_from([scheduled, tainted]) == "worker-3"
+        assert vanished_from([scheduled, tainted, killing]) == ""
+        assert vanished_from([scheduled]) == ""
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "wanted"),
+    [
+        ("GET", "/apis/batch/v1/namespaces/n/jobs", ("list", "jobs")),
+        ("GET", "/api/v1/namespaces/n/pods/p/log", ("get", "pods/log")),
+        ("POST", "/api/v1/namespaces/n/secrets", ("create", "secrets")),
+        ("GET", "/api/v1/namespaces/n", ("get", "namespaces")),
+    ],
+)
+def test_the_right_that_a_request_needs(method, path, wanted):
+    assert needed_right(method, path) == wanted
