@@ -172,7 +172,7 @@ def bridge_proxy(api_url: str) -> Iterator[str]:
 @pytest.fixture
 def two_networks() -> Iterator[list[str]]:
     """Two networks for one test."""
-    names = [f"flowops-test-{uuid.uuid4().hex[:8]}" for _ in range(2)]
+    names = [f"flowops-test-{uuid.uuid4().hex[:8]}" for _dummy in range(2)]
     for name in names:
         docker_engine.docker("network", "create", name)
     yield names
