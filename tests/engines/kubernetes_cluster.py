@@ -12,6 +12,7 @@ network, its containers, and what the daemons made outside of their folder.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -128,6 +129,23 @@ def answers() -> bool:
     except NoEngine:
         return False
     return True
+
+
+@contextlib.contextmanager
+def _used(how: int) -> Iterator[None]:
+    with (environments.CACHE / "kubernetes" / "use.lock").open("w") as file:
+        fcntl.flock(file, how)
+        yield
+
+
+def used_with_others() -> contextlib.AbstractContextManager[None]:
+    """While inside, nobody stops a daemon."""
+    return _used(fcntl.LOCK_SH)
+
+
+def used_alone() -> contextlib.AbstractContextManager[None]:
+    """While inside, nobody else uses the cluster."""
+    return _used(fcntl.LOCK_EX)
 
 
 @contextlib.contextmanager

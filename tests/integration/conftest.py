@@ -196,9 +196,21 @@ def cluster_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prefect
 @pytest.fixture
 def namespace(cluster_server: PrefectServer) -> Iterator[jobs.Namespace]:
     """A namespace of the test's own, removed afterwards with everything in it."""
-    made = jobs.make_namespace(cluster_server)
-    yield made
-    kubernetes_cluster.kubectl("delete", "namespace", made.name, "--wait=false")
+    with kubernetes_cluster.used_with_others():
+        made = jobs.make_namespace(cluster_server)
+        yield made
+        kubernetes_cluster.kubectl("delete", "namespace", made.name, "--wait=false")
+
+
+@pytest.fixture
+def namespace_alone(cluster_server: PrefectServer) -> Iterator[jobs.Namespace]:
+    """The same, while no other test uses the cluster: for those that stop its daemons."""
+    if not kubernetes_cluster.is_ours():
+        pytest.skip("the daemons of a cluster that was given are not the tests' to stop")
+    with kubernetes_cluster.used_alone():
+        made = jobs.make_namespace(cluster_server)
+        yield made
+        kubernetes_cluster.kubectl("delete", "namespace", made.name, "--wait=false")
 
 
 @pytest.fixture(autouse=True)
