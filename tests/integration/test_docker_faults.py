@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -74,6 +75,11 @@ class Daemon:
         """End it in good order; what it ran ends with it, unless it was told otherwise."""
         docker_engine.stop(self.folder / "pid")
 
+    def unmount(self) -> None:
+        """With live-restore the engine mounts its data folder over itself and leaves it so."""
+        if f" {self.folder / 'root'} " in Path("/proc/self/mounts").read_text():
+            subprocess.run(["umount", self.folder / "root"], check=True)
+
 
 @pytest.fixture(params=["containers end with it", "containers live on"])
 def daemon(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
@@ -88,6 +94,7 @@ def daemon(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         for container in docker_engine.docker("ps", "-aq", host=made.host).stdout.split():
             docker_engine.docker("rm", "--force", container, host=made.host)
         made.stop()
+        made.unmount()
 
 
 def test_an_engine_restarted_in_mid_run(
