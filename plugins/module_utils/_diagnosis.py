@@ -287,6 +287,21 @@ def _killed(facts: Facts) -> Diagnosis | None:
     )
 
 
+_ASKED_TO_END = "aborted by a termination signal"
+
+
+def _asked_to_end(facts: Facts) -> Diagnosis | None:
+    """An engine that gets SIGTERM says Crashed itself, in these words, before its infrastructure is gone."""
+    if facts.state_type != "CRASHED" or _ASKED_TO_END not in facts.state_message or facts.evidence.get("stopped"):
+        return None
+    return Diagnosis(
+        "killed_by_signal",
+        "somebody asked the engine to end (SIGTERM)",
+        "Find out who did (an operator, a drained node, a logout), then run it again (rerun: failed).",
+        True,
+    )
+
+
 def _signal_name(number: int) -> str:
     try:
         return signals.Signals(number).name
@@ -343,5 +358,6 @@ _EXPLANATIONS: tuple[t.Callable[[Facts], Diagnosis | None], ...] = (
     _killed,
     _exit_code,
     _no_terminal_state,
+    _asked_to_end,
     _flow_failed,
 )

@@ -94,7 +94,9 @@ def test_somebody_deletes_it(start_playbook: StartPlaybook, namespace: Namespace
     namespace.kubectl("delete", kind, "--wait=false", "--selector", f"flowops.prefect/flow-run-id={run_id}")
     run = play.wait().last["run"]
     assert run["phase"] == "failed", run
-    assert run["diagnosis"]["category"] in ("pod_deleted", "infrastructure_gone"), run["diagnosis"]
+    # The engine may get to tell the server itself that it was asked to end, before its pod is gone.
+    told = ("pod_deleted", "infrastructure_gone", "killed_by_signal")
+    assert run["diagnosis"]["category"] in told, run["diagnosis"]
     assert len(namespace.objects("pods", run_id)) == 0
 
 
