@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -118,11 +119,12 @@ def test_run_timeout_holds_with_nobody_watching(
 def test_start_timeout_ends_an_engine_that_never_gets_to_its_flow(
     run_playbook: RunPlaybook, rest: PrefectRest, api_url: str
 ) -> None:
-    """Something in the image holds the engine up before it can ask for its gate."""
+    """An API that takes the engine's connection and says nothing holds it up before it has asked for its gate."""
     run_id = make_run(rest, "hello")
-    hold = {"PYTHONSTARTUP": "", "PREFECT_API_URL": "http://192.0.2.1:4200/api"}
-    task = docker_task(api_url, flow_run_id=run_id, env=hold, start_timeout=5, stop_grace=2)
-    play = run_playbook(task, hosts=hosts())
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        hold = {"PREFECT_API_URL": f"http://127.0.0.1:{silent.getsockname()[1]}/api"}
+        task = docker_task(api_url, flow_run_id=run_id, env=hold, start_timeout=5, stop_grace=2)
+        play = run_playbook(task, hosts=hosts())
     assert diagnosis(play)["category"] == "start_timeout"
     assert rest.state_type(run_id) == "CRASHED"
 

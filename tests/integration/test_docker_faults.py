@@ -76,9 +76,12 @@ class Daemon:
         docker_engine.stop(self.folder / "pid")
 
     def unmount(self) -> None:
-        """With live-restore the engine mounts its data folder over itself and leaves it so."""
+        """With live-restore the engine mounts its data folder over itself and leaves it so.
+
+        Lazily, since what the engine had mounted below may take a moment to go.
+        """
         if f" {self.folder / 'root'} " in Path("/proc/self/mounts").read_text():
-            subprocess.run(["umount", self.folder / "root"], check=True)
+            subprocess.run(["umount", "--lazy", self.folder / "root"], check=True)
 
 
 @pytest.fixture(params=["containers end with it", "containers live on"])
