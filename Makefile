@@ -22,8 +22,8 @@ in_dev = "$$($(PYTHON) $(TOOLS)/environments.py dev)/bin/python" $(1)
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do printf '%-18s%s\n' "$$name" "$$text"; done
 
-quickstart: ## Run a sample flow on a real Prefect server, twice (KEEP=1 leaves the server and its pages up)
-	@$(PYTHON) $(TOOLS)/quickstart.py $(if $(KEEP),--keep)
+quickstart: ## Run a sample flow on a real Prefect server, twice (RUNNER=docker; KEEP=1 leaves server and UI up)
+	@$(PYTHON) $(TOOLS)/quickstart.py $(if $(RUNNER),--runner '$(RUNNER)') $(if $(KEEP),--keep)
 
 test: ## Run everything that CI runs
 	@$(PYTHON) $(TOOLS)/run_tests.py
@@ -40,11 +40,11 @@ test-docker: ## Run the tests with a Docker Engine, which is brought up for them
 test-kubernetes: ## Run the tests with a Kubernetes cluster, which is brought up for them (ARGS=…)
 	@$(PYTHON) $(TOOLS)/run_tests.py kubernetes $(if $(ARGS),-- $(ARGS))
 
-engines-up: ## Bring up Docker Engine, Kubernetes and the image of the tests, where they are missing
-	@$(PYTHON) tests/engines/up_down.py up
+engines-up: ## Bring up Docker Engine, Kubernetes and the image of the tests, where they are missing (ENGINE=docker)
+	@$(PYTHON) tests/engines/up_down.py up $(ENGINE)
 
-engines-down: ## Take down what engines-up brought up; images stay in the cache
-	@$(PYTHON) tests/engines/up_down.py down
+engines-down: ## Take down what engines-up brought up; images stay in the cache (ENGINE=docker)
+	@$(PYTHON) tests/engines/up_down.py down $(ENGINE)
 
 test-sanity: ## Run ansible-test sanity on the oldest, the default and the newest ansible-core
 	@$(PYTHON) $(TOOLS)/run_tests.py sanity
