@@ -24,14 +24,14 @@ options:
       - API key of Prefect Cloud, sent as a bearer token.
       - When left out, the environment variable E(PREFECT_API_KEY) of the controller is used, unless the task gives
         O(api_auth_string).
-      - The engine gets it too, as a secret.
+      - Runner modules hand it to the engine, as a secret.
     type: str
   api_auth_string:
     description:
       - User and password of a server with basic authentication, as C(user:password).
       - When left out, the environment variable E(PREFECT_API_AUTH_STRING) of the controller is used, unless there is an
         O(api_key).
-      - The engine gets it too, as a secret.
+      - Runner modules hand it to the engine, as a secret.
     type: str
   api_headers:
     description:
@@ -64,6 +64,10 @@ options:
       - When left out, the environment variable E(PREFECT_API_REQUEST_TIMEOUT) of the controller is used, and V(30)
         where that is not set either.
     type: float
+"""
+
+    ENGINE = r"""
+options:
   engine_api_url:
     description:
       - Address of the same API as seen by the engine of a run. O(api_url) when left out.

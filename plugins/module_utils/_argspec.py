@@ -23,9 +23,9 @@ from ansible_collections.flowops.prefect.plugins.module_utils._fields import (
 def argument_spec(runner_type: str) -> dict[str, t.Any]:
     """The keyword arguments of ``AnsibleModule`` for a runner module."""
     fields = fields_of(runner_type)
-    spec = {field.name: _option(field) for field in fields}
+    spec = {field.name: option_of(field) for field in fields}
     entry = per_run_fields_of(runner_type)
-    spec["runs"]["options"] = {field.name: _option(field) for field in entry}
+    spec["runs"]["options"] = {field.name: option_of(field) for field in entry}
     spec["runs"]["mutually_exclusive"] = [("flow_run_id", "deployment"), *_groups(entry)]
     return {
         "argument_spec": spec,
@@ -39,7 +39,7 @@ def _groups(fields: t.Iterable[Field]) -> list[tuple[str, ...]]:
     return [group for group, _reason in exclusive_groups_of(fields)]
 
 
-def _option(field: Field) -> dict[str, t.Any]:
+def option_of(field: Field) -> dict[str, t.Any]:
     """One option; without a default, see :class:`Field`."""
     option: dict[str, t.Any] = {"type": field.type}
     if field.elements:

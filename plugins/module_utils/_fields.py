@@ -20,9 +20,9 @@ _LONGEST = 31_622_400
 
 #: The runner types and the scopes of options that each of them takes.
 RUNNER_SCOPES: dict[str, tuple[str, ...]] = {
-    "subprocess": ("runs", "lifecycle", "api", "universal", "subprocess"),
-    "docker": ("runs", "lifecycle", "api", "universal", "docker", "docker_api"),
-    "kubernetes": ("runs", "lifecycle", "api", "universal", "kubernetes", "kubernetes_api"),
+    "subprocess": ("runs", "lifecycle", "api", "engine", "universal", "subprocess"),
+    "docker": ("runs", "lifecycle", "api", "engine", "universal", "docker", "docker_api"),
+    "kubernetes": ("runs", "lifecycle", "api", "engine", "universal", "kubernetes", "kubernetes_api"),
 }
 
 #: Scopes whose options describe the infrastructure: they make up ``RunRequest.settings``.
@@ -149,8 +149,9 @@ _API = (
     Field("api_client_key", "path", "api", kind="path", no_log=False),
     Field("api_validate_certs", "bool", "api", default=True),
     _seconds("api_timeout", "api", default=30.0, env=("PREFECT_API_REQUEST_TIMEOUT",)),
-    Field("engine_api_url", "str", "api", kind="url"),
 )
+
+_ENGINE = (Field("engine_api_url", "str", "engine", kind="url"),)
 
 _UNIVERSAL = (
     Field("env", "dict", "universal", kind="env", no_log=False, longest=1000, may_be_empty=True, per_run=True),
@@ -337,7 +338,7 @@ _KUBERNETES_API = (
 )
 
 ALL_FIELDS = (
-    *(*_RUNS, *_LIFECYCLE, *_API, *_UNIVERSAL, *_SUBPROCESS),
+    *(*_RUNS, *_LIFECYCLE, *_API, *_ENGINE, *_UNIVERSAL, *_SUBPROCESS),
     *(*_DOCKER, *_DOCKER_API, *_KUBERNETES, *_KUBERNETES_API),
 )
 
@@ -447,11 +448,17 @@ def accept_results(args: dict[str, t.Any]) -> dict[str, t.Any]:
 def environment_fallbacks(
     args: t.Mapping[str, t.Any], environ: t.Mapping[str, str], runner_type: str
 ) -> dict[str, t.Any]:
-    """What the controller's environment says about options that the task leaves open.
+    """What the controller's environment says about options that a runner module's task leaves open."""
+    return fallbacks_of(fields_of(runner_type), args, environ)
+
+
+def fallbacks_of(
+    fields: t.Collection[Field], args: t.Mapping[str, t.Any], environ: t.Mapping[str, str]
+) -> dict[str, t.Any]:
+    """What the environment says about those of the options that are open.
 
     Nothing is added to an exclusive group of which the task already uses a member.
     """
-    fields = fields_of(runner_type)
     found: dict[str, t.Any] = {}
     for field in fields:
         values = [environ[name] for name in field.env if environ.get(name)]

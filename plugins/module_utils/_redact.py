@@ -171,15 +171,16 @@ def _base64_forms(raw: bytes) -> set[str]:
 
 def secret_values(params: t.Mapping[str, t.Any], runner_type: str) -> list[str]:
     """Every value among a task's options that must not be shown, for a :class:`Redactor`."""
-    values = _secrets_among(fields_of(runner_type), params)
+    values = secrets_among(fields_of(runner_type), params)
     runs = params.get("runs")
     for entry in runs if isinstance(runs, (list, tuple)) else ():
         if isinstance(entry, dict):
-            values.extend(_secrets_among(per_run_fields_of(runner_type), entry))
+            values.extend(secrets_among(per_run_fields_of(runner_type), entry))
     return sorted(set(values))
 
 
-def _secrets_among(fields: t.Iterable[Field], params: t.Mapping[str, t.Any]) -> list[str]:
+def secrets_among(fields: t.Iterable[Field], params: t.Mapping[str, t.Any]) -> list[str]:
+    """What must not be shown among the values of these options."""
     values: list[str] = []
     for field in fields:
         for name in field.names:
@@ -229,14 +230,17 @@ def _passwords(url: t.Any) -> list[str]:
 
 def masked_params(params: t.Mapping[str, t.Any], runner_type: str) -> dict[str, t.Any]:
     """A task's options for the ``invocation`` of its result: secrets masked by position and by value."""
-    masked = _masked(fields_of(runner_type), params)
+    masked = masked_options(fields_of(runner_type), params)
     if isinstance(masked.get("runs"), (list, tuple)):
         entry_fields = per_run_fields_of(runner_type)
-        masked["runs"] = [_masked(entry_fields, entry) if isinstance(entry, dict) else MASK for entry in masked["runs"]]
+        masked["runs"] = [
+            masked_options(entry_fields, entry) if isinstance(entry, dict) else MASK for entry in masked["runs"]
+        ]
     return t.cast("dict[str, t.Any]", Redactor(secret_values(params, runner_type)).deep(masked))
 
 
-def _masked(fields: t.Iterable[Field], params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+def masked_options(fields: t.Iterable[Field], params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """The options with secrets masked by position."""
     masked = dict(params)
     for field in fields:
         for name in field.names:

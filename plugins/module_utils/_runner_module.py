@@ -17,6 +17,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.flowops.prefect.plugins.module_utils._api_settings import api_settings
 from ansible_collections.flowops.prefect.plugins.module_utils._argspec import argument_spec
 from ansible_collections.flowops.prefect.plugins.module_utils._decide import Phase, Step
 from ansible_collections.flowops.prefect.plugins.module_utils._diagnosis import LINES, diagnose, waiting_problem
@@ -29,7 +30,6 @@ from ansible_collections.flowops.prefect.plugins.module_utils._observation impor
 from ansible_collections.flowops.prefect.plugins.module_utils._plan import plan_launch
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._client import PrefectApi
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._connect import connect
-from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._transport import ApiSettings
 from ansible_collections.flowops.prefect.plugins.module_utils._reconcile import (
     Reconciler,
     Tracked,
@@ -91,7 +91,7 @@ class TaskRunner:
         self.task = task
         self.check_mode = check_mode
         self.diff_mode = diff_mode
-        self.api: PrefectApi = connect(_api_settings(task))
+        self.api: PrefectApi = connect(api_settings(task.api))
         self.infrastructure: Infrastructure = make_infrastructure(runner_type, task, look_only=check_mode)
         self.controller = f"{socket.gethostname()}:{os.getpid()}"
         self.previews: list[dict[str, t.Any]] = []
@@ -371,18 +371,3 @@ def _refuse_same_run_twice(planned: t.Sequence[_Planned]) -> None:
                 f"{one.request.label} and {known} are the same flow run {one.tracked.flow_run_id}.",
                 "Give each entry parameters or an idempotency_key of its own.",
             )
-
-
-def _api_settings(task: Task) -> ApiSettings:
-    api = task.api
-    return ApiSettings(
-        url=api.url,
-        key=api.key,
-        auth_string=api.auth_string,
-        headers=dict(api.headers or {}),
-        ca_path=api.ca_path,
-        client_cert=api.client_cert,
-        client_key=api.client_key,
-        validate_certs=api.validate_certs,
-        timeout=api.timeout,
-    )

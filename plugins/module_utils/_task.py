@@ -136,7 +136,11 @@ def problems_of(params: t.Mapping[str, t.Any], runner_type: str) -> list[str]:
 
 def settings_error(problems: t.Sequence[Problem], params: t.Mapping[str, t.Any], runner_type: str) -> SettingsError:
     """All problems as one error, free of the task's secrets."""
-    texts = problem_texts(problems, params, runner_type)
+    return joined_error(problem_texts(problems, params, runner_type))
+
+
+def joined_error(texts: t.Sequence[str]) -> SettingsError:
+    """All complaints as one error."""
     if len(texts) == 1:
         return SettingsError(texts[0])
     listed = texts[:_MOST_SHOWN]
@@ -202,7 +206,7 @@ def _expanded(
 def _task(options: dict[str, t.Any], runner_type: str) -> Task:
     """Put checked options together; every field of the table that is not a run's ends up here."""
     values = {field.name: options.get(field.name, field.default) for field in fields_of(runner_type)}
-    api = _api(values)
+    api = api_options(values)
     return Task(
         state=values["state"],
         wait=values["wait"],
@@ -222,11 +226,12 @@ def _task(options: dict[str, t.Any], runner_type: str) -> Task:
         api=api,
         requests=_requests(options, runner_type),
         connection={field.name: values[field.name] for field in connection_fields_of(runner_type)},
-        warnings=_warnings(api),
+        warnings=connection_warnings(api),
     )
 
 
-def _api(values: t.Mapping[str, t.Any]) -> ApiOptions:
+def api_options(values: t.Mapping[str, t.Any]) -> ApiOptions:
+    """The options of the scopes ``api`` and, for runner modules, ``engine``."""
     return ApiOptions(
         url=values["api_url"],
         key=values["api_key"],
@@ -237,12 +242,12 @@ def _api(values: t.Mapping[str, t.Any]) -> ApiOptions:
         client_key=values["api_client_key"],
         validate_certs=values["api_validate_certs"],
         timeout=values["api_timeout"],
-        engine_url=values["engine_api_url"] or values["api_url"],
-        engine_url_chosen=values["engine_api_url"] is not None,
+        engine_url=values.get("engine_api_url") or values["api_url"],
+        engine_url_chosen=values.get("engine_api_url") is not None,
     )
 
 
-def _warnings(api: ApiOptions) -> list[str]:
+def connection_warnings(api: ApiOptions) -> list[str]:
     """Connections that carry a credential and can be listened to."""
     if not (api.key or api.auth_string or api.headers):
         return []

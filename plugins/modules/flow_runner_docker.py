@@ -23,6 +23,7 @@ extends_documentation_fragment:
   - flowops.prefect.runs
   - flowops.prefect.lifecycle
   - flowops.prefect.api
+  - flowops.prefect.api.engine
   - flowops.prefect.docker
   - flowops.prefect.docker_api
   - flowops.prefect.attributes

@@ -28,6 +28,7 @@ extends_documentation_fragment:
   - flowops.prefect.runs
   - flowops.prefect.lifecycle
   - flowops.prefect.api
+  - flowops.prefect.api.engine
   - flowops.prefect.kubernetes
   - flowops.prefect.kubernetes_api
   - flowops.prefect.attributes

@@ -24,6 +24,7 @@ extends_documentation_fragment:
   - flowops.prefect.runs
   - flowops.prefect.lifecycle
   - flowops.prefect.api
+  - flowops.prefect.api.engine
   - flowops.prefect.subprocess
   - flowops.prefect.attributes
   - flowops.prefect.attributes.action_group

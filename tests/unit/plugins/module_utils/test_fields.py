@@ -26,9 +26,9 @@ from ansible_collections.flowops.prefect.plugins.modules import (
 
 MODULES = {"subprocess": flow_runner_subprocess, "docker": flow_runner_docker, "kubernetes": flow_runner_k8s}
 FRAGMENTS = {
-    "subprocess": ("runs", "lifecycle", "api", "subprocess"),
-    "docker": ("runs", "lifecycle", "api", "docker", "docker_api"),
-    "kubernetes": ("runs", "lifecycle", "api", "kubernetes", "kubernetes_api"),
+    "subprocess": ("runs", "lifecycle", "api", "api.engine", "subprocess"),
+    "docker": ("runs", "lifecycle", "api", "api.engine", "docker", "docker_api"),
+    "kubernetes": ("runs", "lifecycle", "api", "api.engine", "kubernetes", "kubernetes_api"),
 }
 every_runner = pytest.mark.parametrize("runner", sorted(fields.RUNNER_SCOPES))
 
@@ -37,8 +37,9 @@ def documented_options(runner: str) -> dict:
     """The options of the module's fragments; none of them may be in two."""
     options: dict = {}
     for name in FRAGMENTS[runner]:
-        fragment = importlib.import_module(f"ansible_collections.flowops.prefect.plugins.doc_fragments.{name}")
-        found = yaml.safe_load(fragment.ModuleDocFragment.DOCUMENTATION)["options"]
+        file, _dot, part = name.partition(".")
+        fragment = importlib.import_module(f"ansible_collections.flowops.prefect.plugins.doc_fragments.{file}")
+        found = yaml.safe_load(getattr(fragment.ModuleDocFragment, (part or "documentation").upper()))["options"]
         assert not set(found).intersection(options)
         options.update(found)
     own = yaml.safe_load(MODULES[runner].DOCUMENTATION).get("options", {})
