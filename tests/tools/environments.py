@@ -73,6 +73,9 @@ ENVIRONMENTS = {
         Environment("core-default", ("3.11", "3.12", "3.13"), "3.11"),
         Environment("core-newest", ("3.13", "3.12", "3.14"), "3.12"),
         Environment("prefect3", ("3.12", "3.11", "3.13"), "3.11", "prefect3-override.txt"),
+        # Older generations of server and engine.
+        Environment("prefect2", ("3.11", "3.12"), "3.11"),
+        Environment("orion", ("3.9",), "3.9"),
         Environment("host-units", ("3.9",), "3.9"),
         # A managed node that runs containers: the Docker SDK and nothing else.
         Environment("host-docker", ("3.11", "3.12", "3.13", "3.10"), "3.10"),
