@@ -116,10 +116,20 @@ def kubectl(*words: str) -> str:
 
 def apply(manifest: str) -> None:
     """Create or change what a manifest says. :raises NoEngine: it is refused."""
-    command = [find_program("kubectl"), "--kubeconfig", str(kubeconfig()), "apply", "--filename", "-"]
-    done = subprocess.run(command, input=manifest, capture_output=True, text=True, check=False)
+    _feed(manifest, "apply", "--filename", "-")
+
+
+def post(path: str, body: str) -> None:
+    """Send a body to a path of the API. :raises NoEngine: it is refused."""
+    _feed(body, "create", "--raw", path, "--filename", "-")
+
+
+def _feed(text: str, *words: str) -> None:
+    """Run kubectl with a text as its input."""
+    command = [find_program("kubectl"), "--kubeconfig", str(kubeconfig()), *words]
+    done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise NoEngine(f"kubectl apply: {done.stderr.strip()}")
+        raise NoEngine(f"kubectl {words[0]}: {done.stderr.strip()}")
 
 
 def answers() -> bool:

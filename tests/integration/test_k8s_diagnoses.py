@@ -86,6 +86,37 @@ def test_run_timeout(run_playbook: RunPlaybook, namespace: Namespace) -> None:
     assert play.last["run"]["diagnosis"]["category"] == "run_timeout", play.last["msg"]
 
 
+def test_eviction_by_an_operator(start_playbook: StartPlaybook, namespace: Namespace) -> None:
+    """As ``kubectl drain`` does it: the pod is told to end, and gone afterwards."""
+    run_id = namespace.make_run("sleeper", {"seconds": 300})
+    play = start_playbook(namespace.task(flow_run_id=run_id, stop_grace=3), hosts=hosts())
+    namespace.rest.wait_for_state(run_id, "RUNNING", timeout=150)
+    namespace.evict(run_id)
+    run = play.wait().last["run"]
+    assert (run["phase"], run["diagnosis"]["category"]) == ("failed", "evicted"), run
+    assert "rerun: failed" in run["diagnosis"]["remedy"]
+
+
+def test_eviction_by_the_node(run_playbook: RunPlaybook, namespace: Namespace) -> None:
+    """What uses more room on the node's disk than it may is driven out by the kubelet."""
+    run_id = namespace.make_run("sleeper", {"seconds": 300})
+    limit = {"limits": {"ephemeral-storage": "10Ki"}}
+    play = run_playbook(namespace.task(flow_run_id=run_id, resources=limit, stop_grace=3), hosts=hosts())
+    found = play.last["run"]["diagnosis"]
+    assert found["category"] == "evicted", play.last["msg"]
+    assert "ephemeral" in found["reason"]
+    assert namespace.rest.state_type(run_id) == "CRASHED"
+
+
+def test_the_deadline_of_a_base_manifest(run_playbook: RunPlaybook, namespace: Namespace) -> None:
+    """Kept by the node, whatever the engine does."""
+    run_id = namespace.make_run("sleeper", {"seconds": 300})
+    deadline = [{"op": "add", "path": "/spec/activeDeadlineSeconds", "value": 12}]
+    play = run_playbook(namespace.task(flow_run_id=run_id, customizations=deadline, stop_grace=2), hosts=hosts())
+    assert play.last["run"]["diagnosis"]["category"] == "run_timeout", play.last["msg"]
+    assert "activeDeadlineSeconds" in play.last["run"]["diagnosis"]["reason"]
+
+
 @pytest.mark.parametrize("kind", ["pod", "job"])
 def test_somebody_deletes_it(start_playbook: StartPlaybook, namespace: Namespace, kind: str) -> None:
     run_id = namespace.make_run("sleeper", {"seconds": 300})

@@ -10,7 +10,7 @@ import time
 
 import kubernetes_cluster
 import pytest
-from ansible_play import StartPlaybook
+from ansible_play import RunPlaybook, StartPlaybook
 from jobs import Namespace, hosts
 from scenarios import wait_until
 
@@ -26,6 +26,41 @@ def test_a_daemon_is_gone_for_a_while(start_playbook: StartPlaybook, namespace_a
         assert play.process.poll() is None
     run = play.wait().check().last["run"]
     assert (run["phase"], run["diagnosis"]) == ("succeeded", None)
+
+
+def test_a_lost_node_proves_nothing(run_playbook: RunPlaybook, namespace_alone: Namespace) -> None:
+    """Nobody saw the engine end: the run is not called dead, not launched again, and not called cancelled."""
+    run_id = namespace_alone.make_run("sleeper", {"seconds": 600})
+    run_playbook(namespace_alone.task(flow_run_id=run_id, wait=False), hosts=hosts()).check()
+    namespace_alone.rest.wait_for_state(run_id, "RUNNING", timeout=120)
+    with kubernetes_cluster.stopped("kubelet"):
+        kubernetes_cluster.kubectl("delete", "node", kubernetes_cluster.NODE)
+        wait_until(lambda: _has_failed(namespace_alone, run_id), "the controllers to give the pod up", 180)
+
+        again = run_playbook(namespace_alone.task(flow_run_id=run_id, rerun="failed", wait_timeout=2), hosts=hosts())
+        run = again.last["run"]
+        assert (run["phase"], run["attempt"], run["diagnosis"]["category"]) == ("unknown", 1, "node_lost"), again.last
+        assert "the engine may live" in run["diagnosis"]["reason"]
+        assert run["diagnosis"]["retryable"] is False
+
+        stop = run_playbook(namespace_alone.task(flow_run_id=run_id, state="cancelled", stop_grace=1), hosts=hosts())
+        assert stop.rc
+        assert stop.last["category"] == "node_lost", stop.last["msg"]
+        assert namespace_alone.rest.state_type(run_id) not in ("CRASHED", "CANCELLED")
+        assert len(namespace_alone.objects("jobs", run_id)) == 1
+    wait_until(_node_is_ready, "the node to be back")
+
+
+def _has_failed(namespace: Namespace, run_id: str) -> bool:
+    (job,) = namespace.objects("jobs", run_id)
+    failed = any(one["type"] == "Failed" for one in job["status"].get("conditions", []))
+    return failed and not namespace.objects("pods", run_id)
+
+
+def _node_is_ready() -> bool:
+    path = "jsonpath={.status.conditions[?(@.type=='Ready')].status}"
+    words = ["get", "nodes", kubernetes_cluster.NODE, "--ignore-not-found", "--output", path]
+    return kubernetes_cluster.kubectl(*words) == "True"
 
 
 def test_several_plays_want_one_run(start_playbook: StartPlaybook, namespace: Namespace) -> None:

@@ -59,7 +59,10 @@ from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._k
 )
 from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._kubernetes_trouble import (
     created_pod,
+    ended_unseen,
     event_trouble,
+    is_vague,
+    kept_exit_code,
     node_lost,
     told_problem,
     vanished_from,
@@ -121,6 +124,8 @@ class KubernetesInfrastructure(Infrastructure):
         self._versions: dict[str, str] = {}
         self._kept: dict[AttemptKey, tuple[Observation, list[str]]] = {}
         self._troubles: dict[str, str] = {}
+        #: Why a pod had to go is told as long as it is on its way out, and by nobody afterwards.
+        self._driven_out: dict[AttemptKey, dict[str, t.Any]] = {}
         if client.is_unverified:
             self._warnings.append(
                 "The Kubernetes API's certificate is not verified: credentials are sent to whoever answers. Give its "
@@ -186,9 +191,13 @@ class KubernetesInfrastructure(Infrastructure):
 
     def _observed(self, found: Found) -> Observation:
         pod = found.newest_pod
+        seen = observed(found, self._identifier(found.key), self._client.now(), stopped=found.key in self._kept)
         if pod is not None:
             self._pods[found.key] = pod["metadata"]["name"]
-        seen = observed(found, self._identifier(found.key), self._client.now(), stopped=found.key in self._kept)
+            if pod["metadata"].get("deletionTimestamp") and "problem" in seen.evidence:
+                self._driven_out[found.key] = seen.evidence["problem"]
+        elif found.key in self._driven_out and is_vague(seen.evidence.get("problem")):
+            seen.evidence["problem"] = self._driven_out[found.key]
         if pod is None and seen.presence is Presence.LIVE:
             problem = self._missing_pod(found)
             if problem is not None:
@@ -210,14 +219,16 @@ class KubernetesInfrastructure(Infrastructure):
     def _lost_node(self, found: Found) -> str:
         """The node of a pod that vanished without its node having said that it ended; empty for any other pod.
 
-        Only the node's own word counts. Who cannot be asked for it (no right to read events) gets no such verdict.
+        The Job itself says so. One that does not (an older cluster, a policy of the user's) leaves the events.
         """
+        if kept_exit_code(found.job) is not None:
+            return ""
         uid = str((found.job or {})["metadata"]["uid"])
         if uid not in self._troubles:
             made = [created_pod(event) for event in self._events(f"involvedObject.uid={uid}")]
             names = [name for name in made if name]
             events = self._events(f"involvedObject.name={names[-1]}") if names else []
-            self._troubles[uid] = vanished_from(events)
+            self._troubles[uid] = vanished_from(events, ended_unseen(found.job))
         return self._troubles[uid]
 
     def _missing_pod(self, found: Found) -> dict[str, t.Any] | None:

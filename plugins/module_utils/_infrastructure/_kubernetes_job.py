@@ -49,6 +49,16 @@ LAST_WORD = "/dev/termination-log"
 #: Added to the limits that the bootstrap itself keeps: the node ends what does not even do that.
 BACKSTOP = 120.0
 
+#: By it the Job keeps how its pod ended, longer than the pod is there: with an exit code, or without anybody having
+#: seen one.
+#: It fails the Job at once, as one that allows no further pod fails anyway.
+_KEEPS_THE_END = {
+    "rules": [
+        {"action": "FailJob", "onExitCodes": {"containerName": CONTAINER, "operator": "NotIn", "values": [0]}},
+        {"action": "FailJob", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+    ]
+}
+
 _PLAIN_USER, _PLAIN_HOME = 1000, "/tmp"  # noqa: S108 - inside the container
 _NOT_IN_SLUG = re.compile(r"[^a-zA-Z0-9]+")
 _SECRET_KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}")
@@ -85,7 +95,7 @@ def manifests(launch: Launch, image: str, namespace: str, knows_replacement: boo
     """Everything that is created for an attempt.
 
     :arg image: the one to use where neither an option nor the base manifest names one.
-    :arg knows_replacement: the server knows ``podReplacementPolicy``.
+    :arg knows_replacement: the server knows ``podReplacementPolicy``, and so ``podFailurePolicy`` too.
     :raises SettingsError: what the options make of the Job cannot work or is not allowed by the security profile.
     """
     settings = launch.settings
@@ -219,6 +229,8 @@ def _orchestrate(job: dict[str, t.Any], launch: Launch, knows_replacement: bool)
         spec["ttlSecondsAfterFinished"] = settings["finished_job_ttl"]
     pod = spec["template"]["spec"]
     pod["restartPolicy"] = settings.get("restart_policy") or pod.get("restartPolicy") or "Never"
+    if knows_replacement and spec["backoffLimit"] == 0 and pod["restartPolicy"] == "Never":
+        spec.setdefault("podFailurePolicy", copy.deepcopy(_KEEPS_THE_END))
     pod["terminationGracePeriodSeconds"] = max(1, math.ceil(launch.stop_grace) + 2)
     if launch.run_timeout is not None:
         seconds = launch.start_timeout + launch.run_timeout + launch.stop_grace + BACKSTOP

@@ -33,6 +33,7 @@ from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._k
     job_name,
 )
 from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._kubernetes_trouble import (
+    kept_exit_code,
     pod_trouble,
     told_problem,
 )
@@ -129,7 +130,7 @@ def observed(found: Found, identifier: str, now: float, stopped: bool) -> Observ
     job = found.job or {}
     metadata = job.get("metadata") or (pod or {}).get("metadata") or {}
     ended = _terminated(pod)
-    code = ended.get("exitCode")
+    code = ended.get("exitCode") if pod is not None else kept_exit_code(found.job)
     by_signal = code - 128 if isinstance(code, int) and 128 < code < 160 else None
     finished = moment(ended.get("finishedAt")) or moment((condition(job, "Failed") or {}).get("lastTransitionTime"))
     return Observation(

@@ -20,6 +20,12 @@ _LONGEST = 400
 
 _PULLS = ("ErrImagePull", "ImagePullBackOff", "ImageInspectError", "RegistryUnavailable", "SignatureValidationFailed")
 _DENIED = re.compile(r"unauthorized|authentication required|denied|no basic auth|forbidden", re.IGNORECASE)
+#: What a Job says that failed by the pod failure policy of ``_kubernetes_job``.
+_KEPT_CODE = re.compile(r"failed with exit code (\d{1,3}) matching FailJob rule")
+_KEPT_DISRUPTION = "has condition DisruptionTarget matching FailJob rule"
+#: In place of a node's name where nobody tells it.
+_SOME_NODE = "(its name is not known)"
+
 _NO_COMMAND = re.compile(r"executable file not found|no such file or directory|exec format error", re.IGNORECASE)
 
 
@@ -30,11 +36,9 @@ def told_problem(problem: Diagnosis) -> dict[str, t.Any]:
 
 def pod_trouble(job: _Object | None, pod: _Object | None, container: str) -> Diagnosis | None:
     """What keeps an attempt from starting, or ended it from outside; ``None`` where nothing is known."""
-    if pod is not None:
-        found = _ended_by_others(pod) or _container_trouble(pod, container) or _unscheduled(pod)
-        if found is not None:
-            return found
-    return _job_trouble(job) if pod is None else None
+    if pod is None:
+        return _overdue(job) or _job_trouble(job)
+    return _overdue(job) or _ended_by_others(pod) or _container_trouble(pod, container) or _unscheduled(pod)
 
 
 def _text(value: t.Any) -> str:
@@ -152,13 +156,38 @@ def _unscheduled(pod: _Object) -> Diagnosis | None:
 
 def _job_trouble(job: _Object | None) -> Diagnosis | None:
     """A Job that is over and has no pod any more."""
-    conditions = ((job or {}).get("status") or {}).get("conditions") or ()
-    failed = next((one for one in conditions if one.get("type") == "Failed" and one.get("status") == "True"), None)
-    if failed is None:
+    failed = _failed(job)
+    if not failed:
         return None
-    if failed.get("reason") == "DeadlineExceeded":
-        return Diagnosis("run_timeout", "the Job's activeDeadlineSeconds were over", "Raise them in job.", False)
-    return _deleted(_text(failed.get("message")))
+    code = kept_exit_code(job)
+    if code is None:
+        return _deleted(_text(failed.get("message")))
+    return None if code <= 128 else _deleted(f"its container ended with code {code}")
+
+
+def _overdue(job: _Object | None) -> Diagnosis | None:
+    """A Job whose pods are ended for its deadline; the condition that announces it comes before the end."""
+    conditions = ((job or {}).get("status") or {}).get("conditions") or ()
+    if not any(one.get("reason") == "DeadlineExceeded" for one in conditions):
+        return None
+    return Diagnosis("run_timeout", "the Job's activeDeadlineSeconds were over", "Raise them in job.", False)
+
+
+def _failed(job: _Object | None) -> _Object:
+    """The condition of a Job that failed; empty for any other."""
+    conditions = ((job or {}).get("status") or {}).get("conditions") or ()
+    return next((one for one in conditions if one.get("type") == "Failed" and one.get("status") == "True"), {})
+
+
+def kept_exit_code(job: _Object | None) -> int | None:
+    """What a Job that failed still knows of its container when the pod is gone."""
+    found = _KEPT_CODE.search(str(_failed(job).get("message") or ""))
+    return int(found[1]) if found else None
+
+
+def ended_unseen(job: _Object | None) -> bool:
+    """Whether a Job was given up although nobody saw its container end."""
+    return _KEPT_DISRUPTION in str(_failed(job).get("message") or "")
 
 
 def _deleted(why: str) -> Diagnosis:
@@ -168,6 +197,11 @@ def _deleted(why: str) -> Diagnosis:
         "Find out who did (an operator, a clean-up job, a node that was drained), then run it again (rerun: failed).",
         True,
     )
+
+
+def is_vague(problem: _Object | None) -> bool:
+    """Whether a pod is gone and what is left does not say why."""
+    return problem is None or problem["category"] == "pod_deleted"
 
 
 def event_trouble(message: str) -> Diagnosis | None:
@@ -200,16 +234,22 @@ def created_pod(event: _Object) -> str:
     )
 
 
-def vanished_from(events: t.Iterable[_Object]) -> str:
-    """The node that a pod vanished from without a word of the node; empty where it had one, or nothing is known."""
-    node, lost = "", False
+def vanished_from(events: t.Sequence[_Object], unseen: bool) -> str:
+    """The node that a pod vanished from without a word of the node; empty where it had one, or nothing is known.
+
+    :arg events: of the pod.
+    :arg unseen: the Job says that nobody saw the pod end. Without a node, it never began.
+    """
+    node, lost = "", unseen
     for event in events:
         reason, message = str(event.get("reason") or ""), str(event.get("message") or "")
-        if reason == "Killing":
+        if reason == "Killing" and not unseen:
             return ""
         if reason == "Scheduled":
             node = message.rpartition(" to ")[2].strip()
         lost = lost or reason in ("NodeNotReady", "TaintManagerEviction", "DeletingNode")
+    if unseen and not events:
+        return _SOME_NODE
     return node if lost else ""
 
 

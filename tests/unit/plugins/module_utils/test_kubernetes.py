@@ -29,7 +29,11 @@ from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._k
     json_patch,
     strategic_merge,
 )
-from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._kubernetes_trouble import vanished_from
+from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._kubernetes_trouble import (
+    ended_unseen,
+    kept_exit_code,
+    vanished_from,
+)
 from ansible_collections.flowops.prefect.plugins.module_utils._launch import AttemptKey, Launch
 from ansible_collections.flowops.prefect.plugins.module_utils._observation import Presence
 
@@ -70,6 +74,7 @@ class TestManifest:
         job, container = found.job, pod_of(found.job)["containers"][0]
         assert job["metadata"]["name"] == job_name(KEY)
         assert (job["spec"]["backoffLimit"], job["spec"]["podReplacementPolicy"]) == (0, "Failed")
+        assert [rule["action"] for rule in job["spec"]["podFailurePolicy"]["rules"]] == ["FailJob", "FailJob"]
         assert (pod_of(job)["restartPolicy"], pod_of(job)["automountServiceAccountToken"]) == ("Never", False)
         assert container["securityContext"] == {"allowPrivilegeEscalation": False}
         values = {entry["name"]: entry.get("value") for entry in container["env"]}
@@ -223,6 +228,12 @@ def job(**status) -> dict:
     return {"metadata": metadata, "spec": status.pop("spec", {}), "status": {**status, "conditions": conditions}}
 
 
+def failed_job(message: str) -> dict:
+    found = job(conditions=["Failed"])
+    found["status"]["conditions"][0]["message"] = message
+    return found
+
+
 def pod(phase: str, **terminated) -> dict:
     state = {"terminated": terminated} if terminated else {}
     statuses = [{"name": "sidecar", "state": {"terminated": {"exitCode": 99}}}, {"name": "prefect-job", "state": state}]
@@ -277,9 +288,20 @@ class TestLook:
     def test_a_node_that_is_lost(self):
         scheduled = {"reason": "Scheduled", "message": "Successfully assigned flows/p to worker-3"}
         tainted, killing = {"reason": "TaintManagerEviction"}, {"reason": "Killing"}
-        assert vanished_from([scheduled, tainted]) == "worker-3"
-        assert vanished_from([scheduled, tainted, killing]) == ""
-        assert vanished_from([scheduled]) == ""
+        assert vanished_from([scheduled, tainted], unseen=False) == "worker-3"
+        assert vanished_from([scheduled, tainted, killing], unseen=False) == ""
+        assert vanished_from([scheduled], unseen=False) == ""
+        assert vanished_from([scheduled, killing], unseen=True) == "worker-3"
+        assert vanished_from([{"reason": "FailedScheduling"}], unseen=True) == ""
+        assert vanished_from([], unseen=True)
+
+    def test_what_the_job_keeps_of_a_pod_that_is_gone(self):
+        code = "Container prefect-job for pod flows/p failed with exit code 3 matching FailJob rule at index 0"
+        unseen = "Pod flows/p has condition DisruptionTarget matching FailJob rule at index 1"
+        assert (kept_exit_code(failed_job(code)), ended_unseen(failed_job(code))) == (3, False)
+        assert (kept_exit_code(failed_job(unseen)), ended_unseen(failed_job(unseen))) == (None, True)
+        assert kept_exit_code(job(conditions=["FailureTarget"])) is None
+        assert observed(Found(KEY, failed_job(code)), "id", 0.0, stopped=False).exit_code == 3
 
 
 @pytest.mark.parametrize(
