@@ -40,6 +40,9 @@ LONGEST_HOLD = 30.0
 #: a chatty run below 6 % of one core, at 0.3 CPU seconds for a module execution (measured).
 FIRST_INTERVAL, LAST_INTERVAL, GROWTH = 1.0, 8.0, 1.4
 
+#: How often many runs are told of in one line, in seconds; their end is told at once.
+SUMMARY_INTERVAL = 10.0
+
 #: While runs are watched, connection or API may be out of reach for so many seconds.
 PATIENCE = 300.0
 
@@ -140,7 +143,7 @@ class RunnerAction(ActionBase):
         return result
 
     def _watch(self, args: dict[str, t.Any], let_go: t.Callable[[], None]) -> dict[str, t.Any]:
-        first = self._execute({**args, "wait": False})
+        first = self._execute({**args, "wait": False, **self._leaves_waiting(args)})
         if not is_open(first):
             return first
         live = LiveOutput(self._show, self._prefix(), _optional_bool(args.get("stream_output")), self._log_lines(args))
@@ -152,6 +155,11 @@ class RunnerAction(ActionBase):
                 self._cancel(args, first)
             raise
         return _merged(first, last, live)
+
+    def _leaves_waiting(self, args: dict[str, t.Any]) -> dict[str, t.Any]:
+        """The polls wait for what takes long before a launch and show it; but they do not know of ``rerun``."""
+        shown = args.get("stream_output") is None or _true(args["stream_output"])
+        return {"log_cursor": {}} if shown and str(args.get("rerun") or "never") == "never" else {}
 
     def _cancel(self, args: dict[str, t.Any], first: dict[str, t.Any]) -> None:
         """The play was interrupted: nobody listens any more, and a message to nobody would be an error."""
@@ -185,7 +193,7 @@ class RunnerAction(ActionBase):
             if live.streams(last["runs"]):
                 poll |= {"log_cursor": dict(live.cursors), "poll_interval": min(interval, hold)}
             elif not live.silent:
-                poll["wait_timeout"] = max(0.1, min(hold, 2 * interval))
+                poll |= {"log_cursor": {}, "stream_output": False, "wait_timeout": min(hold, SUMMARY_INTERVAL)}
             answer = self._try(poll)
             if answer.get("category") in _PASSING:
                 trouble_since = trouble_since or time.monotonic()
