@@ -143,10 +143,6 @@ class Entry:
         return server_now > self.owner.created + self.owner.start_within
 
 
-def latest(entries: t.Sequence[Entry]) -> Entry | None:
-    return max(entries, key=lambda entry: entry.number, default=None)
-
-
 def tokens_of_voided(entries: t.Iterable[Entry]) -> list[str]:
     """A Pending state with one of these tokens may be inherited: its owner can never start."""
     return [entry.token for entry in entries if entry.voided and entry.token]

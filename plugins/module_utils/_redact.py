@@ -8,7 +8,7 @@
 
 Ansible's ``no_log`` covers declared options only and mangles free-form mappings, so the collection redacts by value
 itself: in plain, base64, URL-encoded, JSON-escaped and shell-quoted form. Values shorter than four characters would
-mangle everything else; they are masked where they stand (``masked_params``, ``masked_environment``).
+mangle everything else; they are masked where they stand (``masked_params``).
 """
 
 from __future__ import annotations
@@ -22,7 +22,12 @@ import urllib.parse
 
 from ansible.module_utils.common.validation import check_type_dict
 
-from ansible_collections.flowops.prefect.plugins.module_utils._fields import Field, fields_of, per_run_fields_of
+from ansible_collections.flowops.prefect.plugins.module_utils._fields import (
+    ALL_FIELDS,
+    Field,
+    fields_of,
+    per_run_fields_of,
+)
 
 MASK = "********"
 
@@ -224,6 +229,37 @@ def _secret_variables(env: t.Any) -> list[str]:
     return [text for text in suspects if text.strip().lower() not in _HARMLESS]
 
 
+def secrets_in(document: t.Any) -> list[str]:
+    """Texts in a document of any shape that stand under names that look secret."""
+    if isinstance(document, (list, tuple)):
+        return [text for entry in document for text in secrets_in(entry)]
+    if not isinstance(document, dict):
+        return []
+    values = [text for entry in document.values() for text in secrets_in(entry)]
+    secret = [entry for name, entry in document.items() if _holds_secret(name, entry)]
+    return [*values, *(text for text in secret if text.strip().lower() not in _HARMLESS)]
+
+
+def concealed(document: t.Any) -> t.Any:
+    """The document with these texts masked where they stand."""
+    if isinstance(document, (list, tuple)):
+        return [concealed(entry) for entry in document]
+    if not isinstance(document, dict):
+        return document
+    return {name: MASK if _holds_secret(name, entry) else concealed(entry) for name, entry in document.items()}
+
+
+#: Options whose names look secret and whose values are references.
+_REFERENCES = frozenset(field.name for field in ALL_FIELDS if field.no_log is False)
+
+
+def _holds_secret(name: t.Any, value: t.Any) -> bool:
+    """References, of ours and of Prefect's templates, are no secrets."""
+    if not isinstance(value, str) or not isinstance(name, str) or name in _REFERENCES:
+        return False
+    return bool(value) and looks_secret(name) and "{{" not in value
+
+
 def _passwords(url: t.Any) -> list[str]:
     return [found["password"] for found in _USERINFO.finditer(url)] if isinstance(url, str) else []
 
@@ -258,11 +294,3 @@ def _masked_value(field: Field, value: t.Any) -> t.Any:
     if field.secret or (field.kind == "env" and not isinstance(value, dict)):
         return MASK
     return value
-
-
-def masked_environment(env: t.Mapping[str, str], secret_env: t.Mapping[str, str]) -> dict[str, str]:
-    """An engine's environment for previews and diffs: all names, but of secrets no values."""
-    shown = {name: MASK if looks_secret(name) else value for name, value in env.items()}
-    shown.update(dict.fromkeys(secret_env, MASK))
-    redactor = Redactor([*secret_env.values(), *_secret_variables(dict(env))])
-    return {name: redactor.text(shown[name]) for name in sorted(shown)}

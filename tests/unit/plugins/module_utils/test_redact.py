@@ -17,7 +17,6 @@ from ansible_collections.flowops.prefect.plugins.module_utils._redact import (
     MASK,
     Redactor,
     looks_secret,
-    masked_environment,
     masked_params,
     secret_values,
 )
@@ -227,11 +226,3 @@ class TestSecretValues:
 
     def test_a_mapping_given_as_text(self):
         assert "CANARY" in secret_values({"secret_env": "A=CANARY"}, "subprocess")
-
-
-def test_environment_of_a_preview():
-    shown = masked_environment(
-        {"PATH": "/bin", "API_TOKEN": "CANARY-1", "ARGS": "--pw CANARY-2"}, {"DB": "CANARY-2", "X": "ab"}
-    )
-    assert shown == {"API_TOKEN": MASK, "ARGS": f"--pw {MASK}", "DB": MASK, "PATH": "/bin", "X": MASK}
-    assert list(shown) == sorted(shown)
