@@ -56,6 +56,7 @@ from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._k
     key_of,
     labels_of,
     observed,
+    without_manifest,
 )
 from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._kubernetes_trouble import (
     created_pod,
@@ -83,6 +84,8 @@ _STOP_PATIENCE = 60.0
 #: New output is looked for this often, in seconds: a log cannot be waited for together with everything else.
 _OUTPUT_INTERVAL = 1.5
 _KEPT_LINES = 1000
+#: Seconds for each run that a change waits for others.
+_GATHER = 0.002
 #: ``podReplacementPolicy`` is known since 1.28 and on since 1.29.
 _REPLACEMENT_SINCE = (1, 29)
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -122,6 +125,7 @@ class KubernetesInfrastructure(Infrastructure):
         self._warnings: list[str] = []
         self._pods: dict[AttemptKey, str] = {}
         self._versions: dict[str, str] = {}
+        self._shown: dict[tuple[str, str], str] = {}
         self._kept: dict[AttemptKey, tuple[Observation, list[str]]] = {}
         self._troubles: dict[str, str] = {}
         #: Why a pod had to go is told as long as it is on its way out, and by nobody afterwards.
@@ -172,22 +176,33 @@ class KubernetesInfrastructure(Infrastructure):
     # --- looking -------------------------------------------------------------------------------------------------
 
     def find(self, flow_run_ids: t.Sequence[str]) -> dict[AttemptKey, Observation]:
-        """Jobs and pods, each with one list call for 500 of them."""
+        """See :meth:`Infrastructure.find`."""
         wanted = set(flow_run_ids)
         if not wanted:
             return {}
-        query = {"labelSelector": _selector(sorted(wanted))}
-        # Jobs first: a pod that is made in between is seen, one of a Job that is not seen yet waits for the next look.
-        jobs = list(self._client.items(self._path("jobs"), **query))
-        pods = list(self._client.items(self._path("pods"), **query))
-        for one in (*jobs, *pods):
-            self._versions[one["metadata"]["uid"]] = one["metadata"].get("resourceVersion", "")
-        found = gathered(jobs, pods, wanted)
+        found = self._look(wanted)
         seen = {key: self._observed(each) for key, each in found.items()}
         for key, (kept, _lines) in self._kept.items():
             if key.flow_run_id in wanted and key not in seen:
                 seen[key] = kept
         return seen
+
+    def _look(self, flow_run_ids: t.Collection[str]) -> dict[AttemptKey, Found]:
+        """Jobs and pods, each with one list call for 500 of them."""
+        # Jobs first: a pod that is made in between is seen, one of a Job that is not seen yet waits for the next look.
+        jobs = self._listed("jobs", flow_run_ids)
+        pods = self._listed("pods", flow_run_ids)
+        return gathered(jobs, pods, flow_run_ids)
+
+    def _listed(self, resource: str, flow_run_ids: t.Collection[str]) -> list[dict[str, t.Any]]:
+        shown: list[str] = []
+        query = {"labelSelector": _selector(sorted(flow_run_ids))}
+        found = [without_manifest(one) for one in self._client.items(self._path(resource), shown.append, **query)]
+        for one in found:
+            self._versions[one["metadata"]["uid"]] = one["metadata"].get("resourceVersion", "")
+        for run_id in flow_run_ids:
+            self._shown[resource, run_id] = shown[-1]
+        return found
 
     def _observed(self, found: Found) -> Observation:
         pod = found.newest_pod
@@ -413,10 +428,7 @@ class KubernetesInfrastructure(Infrastructure):
 
     def _own(self, key: AttemptKey) -> Found | None:
         """The attempt's Job and pods, right now."""
-        query = {"labelSelector": _selector([key.flow_run_id])}
-        jobs = self._client.items(self._path("jobs"), **query)
-        pods = self._client.items(self._path("pods"), **query)
-        return gathered(jobs, pods, [key.flow_run_id]).get(key)
+        return self._look([key.flow_run_id]).get(key)
 
     def _keep(self, key: AttemptKey, found: Found) -> None:
         """What the result needs of an attempt that is about to be deleted."""
@@ -494,11 +506,23 @@ class KubernetesInfrastructure(Infrastructure):
                 return False
             return kind == "DELETED" or known.get(metadata.get("uid", "")) != metadata.get("resourceVersion")
 
-        Watches(self._client, is_news).wait(self._lists(sorted(wanted)), timeout)
+        if Watches(self._client, is_news).wait(self._lists(sorted(wanted)), timeout):
+            # A look at thousands is dear: changes of a moment are looked at together.
+            time.sleep(min(timeout, _GATHER * len(wanted)))
 
     def _lists(self, keys: t.Sequence[AttemptKey]) -> list[tuple[str, dict[str, t.Any]]]:
-        query = {"labelSelector": _selector(sorted({key.flow_run_id for key in keys}))}
-        return [(self._path("jobs"), query), (self._path("pods"), query)]
+        """What to watch, from the look on that is longest ago."""
+        run_ids = sorted({key.flow_run_id for key in keys})
+        query = {"labelSelector": _selector(run_ids)}
+        return [
+            (self._path(resource), {**query, "resourceVersion": self._shown_by_all(resource, run_ids)})
+            for resource in ("jobs", "pods")
+        ]
+
+    def _shown_by_all(self, resource: str, run_ids: t.Sequence[str]) -> str | None:
+        """The oldest version that was looked at; ``None``, for a watch that begins with what there is, if unknown."""
+        shown = [self._shown.get((resource, run_id), "") for run_id in run_ids]
+        return min(shown, key=int) if all(version.isdecimal() for version in shown) else None
 
 
 class _Existing(Exception):

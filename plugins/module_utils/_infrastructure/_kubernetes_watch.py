@@ -22,8 +22,10 @@ import typing as t
 from ansible_collections.flowops.prefect.plugins.module_utils._errors import InfrastructureError
 from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._kubernetes_client import KubernetesClient
 
-#: How soon a watch that broke off is opened again, in seconds. It begins with what there is, so nothing is missed.
+#: How soon a watch that broke off is opened again, in seconds. It begins where it began before, so nothing is missed.
 _RETRY = 1.0
+#: Of a version that the server does not have any more.
+_EXPIRED = 410
 
 
 class Watches:
@@ -64,6 +66,8 @@ class Watches:
 
     def _read(self, answer: t.Any) -> None:
         self._open.append(answer)
+        if answer.status == _EXPIRED:
+            self._woken.put(None)
         if answer.status >= 400:
             raise InfrastructureError("the watch is refused")
         try:
