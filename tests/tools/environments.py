@@ -76,6 +76,8 @@ ENVIRONMENTS = {
         # Older generations of server and engine.
         Environment("prefect2", ("3.11", "3.12"), "3.11"),
         Environment("orion", ("3.9",), "3.9"),
+        # What benchmarks compare with.
+        Environment("bench", ("3.11", "3.12", "3.13"), "3.11"),
         Environment("host-units", ("3.9",), "3.9"),
         # A managed node that runs containers: the Docker SDK and nothing else.
         Environment("host-docker", ("3.11", "3.12", "3.13", "3.10"), "3.10"),
