@@ -20,6 +20,9 @@ Its orders are the JSON document in the variable ``FLOWOPS_BOOTSTRAP``:
 ``progress``
     path of a file that gets one JSON line per event, or null:
     {at, event: imported|recorded|claimed|pid_recorded|gate_passed|not_now|refused, category?, detail?, retry_after?}.
+``records``
+    only for Orion 2.0b6, which keeps no records: the folder of this host that the run's are kept in, see
+    :class:`OrionApi`.
 ``unset``
     only in pods: names of variables that the engine must not have although its image sets them.
 ``limits``
@@ -35,6 +38,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import errno
 import gc
 import importlib
 import json
@@ -72,6 +76,15 @@ _ALREADY_MADE = "already made this"
 #: What the engine imports itself once it has started, where the Prefect at hand has it.
 _ENGINE_MODULES = ("prefect.flow_engine",)
 _NO_CREDENTIALS = (401, 403)
+
+#: Orion's states have no transition id: the message of a claim says whose it is, these words before the token.
+CLAIM_MARK = "flowops: claimed by "
+#: A run that we create on Orion is Pending with this message until it is claimed: agents get Scheduled ones only.
+RESERVED = "flowops: waits for its launch"
+#: File of a record that is kept on this host.
+_RECORD_FILE = "record"
+_LARGEST_RECORD = 64 * 1024
+_ORION_TIMEOUT = 30.0
 
 
 class Stop(Exception):
@@ -132,7 +145,7 @@ class Api:
         self._flow_run_id = flow_run_id
 
     def call(self, method: str, path: str, body: t.Any = None) -> tuple[int, t.Any]:
-        """A request about the run."""
+        """A request about the run; states are in the server's own words."""
         return self._ask(method, f"/flow_runs/{self._flow_run_id}{path}", body)
 
     def _ask(self, method: str, path: str, body: t.Any = None) -> tuple[int, t.Any]:
@@ -165,6 +178,16 @@ class Api:
         value = json.dumps(content, sort_keys=True)
         return self.call("POST", "/input", {"key": key, "value": value})[0] == 201
 
+    def tell_pid(self, identifier: str) -> None:
+        self.call("PATCH", "", {"infrastructure_pid": identifier})
+
+    def propose_pending(self, token: str) -> dict[str, t.Any]:
+        """Propose the plain Pending as the claim of an attempt. :returns: the server's verdict."""
+        return self._propose({"type": "PENDING", "name": "Pending", "state_details": {"transition_id": token}})
+
+    def _propose(self, state: dict[str, t.Any]) -> dict[str, t.Any]:
+        return dict(self.call("POST", "/set_state", {"state": state, "force": False})[1])
+
     def state(self) -> State:
         """The run's state."""
         return State(self.call("GET", "")[1].get("state") or {})
@@ -172,6 +195,98 @@ class Api:
     def history(self) -> list[State]:
         """Every state that the run had, in no order that could be relied on."""
         return [State(state) for state in self._ask("GET", f"/flow_run_states/?flow_run_id={self._flow_run_id}")[1]]
+
+
+class OrionApi(Api):
+    """Orion 2.0b6: records are kept on this host, its states are told in the words of Prefect 3."""
+
+    def __init__(self, http: t.Any, flow_run_id: str, records: str) -> None:
+        super().__init__(http, flow_run_id)
+        self._records = records
+
+    @contextlib.contextmanager
+    def _folder(self) -> t.Iterator[int]:
+        try:
+            folder = os.open(self._records, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                yield folder
+            finally:
+                os.close(folder)
+        except OSError as error:
+            raise Stop(EXIT_REFUSED, "records_failed", f"{self._records}: {error.strerror}") from None
+
+    def inputs(self, number: int) -> dict[str, dict[str, t.Any]]:
+        key = f"flowops-{number}"
+        with self._folder() as folder:
+            found = read_records(folder)
+        return {name: dict(json.loads(found[name][0])) for name in (key, f"{key}-gate", f"{key}-end") if name in found}
+
+    def write_once(self, key: str, content: dict[str, t.Any]) -> bool:
+        with self._folder() as folder:
+            return write_record(folder, key, json.dumps(content, sort_keys=True))
+
+    def tell_pid(self, identifier: str) -> None:
+        """It has no place for that."""
+
+    def propose_pending(self, token: str) -> dict[str, t.Any]:
+        return self._propose({"type": "PENDING", "name": "Pending", "message": f"{CLAIM_MARK}{token}"})
+
+    def state(self) -> State:
+        return State(in_later_words(super().state().content))
+
+
+def in_later_words(state: dict[str, t.Any]) -> dict[str, t.Any]:
+    """A state of Orion as Prefect 3 would tell it."""
+    kind, name, message = state.get("type"), state.get("name"), state.get("message")
+    if kind == "FAILED" and name == "Crashed":
+        return {**state, "type": "CRASHED"}
+    if kind != "PENDING" or not isinstance(message, str):
+        return state
+    if message == RESERVED:
+        return {**state, "type": "SCHEDULED", "name": "Scheduled"}
+    if message.startswith(CLAIM_MARK):
+        details = state.get("state_details")
+        details = details if isinstance(details, dict) else {}
+        return {**state, "state_details": {**details, "transition_id": message[len(CLAIM_MARK) :]}}
+    return state
+
+
+def read_records(folder: int) -> dict[str, tuple[str, float]]:
+    """The records in the open folder of a run: text and time of writing by key."""
+    found = {}
+    for key in os.listdir(folder):
+        if key.startswith("."):
+            continue  # a draft
+        descriptor = os.open(f"{key}/{_RECORD_FILE}", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+        with os.fdopen(descriptor, encoding="utf-8") as file:
+            found[key] = (file.read(_LARGEST_RECORD), os.fstat(descriptor).st_mtime)
+    return found
+
+
+def write_record(folder: int, key: str, text: str) -> bool:
+    """Write a record once, at once and durably: a filled folder cannot be renamed over a filled one.
+
+    :returns: False if there is one already.
+    """
+    draft = f".{uuid.uuid4().hex}"
+    os.mkdir(draft, 0o700, dir_fd=folder)
+    file = f"{draft}/{_RECORD_FILE}"
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=folder)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
+            opened.write(text)
+            opened.flush()
+            os.fsync(descriptor)
+        os.rename(draft, key, src_dir_fd=folder, dst_dir_fd=folder)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            os.unlink(file, dir_fd=folder)
+        os.rmdir(draft, dir_fd=folder)
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            return False
+        raise
+    os.fsync(folder)
+    return True
 
 
 class Attempt:
@@ -238,9 +353,7 @@ class Attempt:
         self._progress.tell("claimed")
 
     def _propose(self) -> None:
-        details = {"transition_id": self._token}
-        state = {"type": "PENDING", "name": "Pending", "state_details": details}
-        verdict = self._api.call("POST", "/set_state", {"state": state, "force": False})[1]
+        verdict = self._api.propose_pending(self._token)
         status, new = verdict.get("status"), verdict.get("state") or {}
         facts = verdict.get("details") or {}
         reason = str(facts.get("reason") or "")[:200]
@@ -280,7 +393,7 @@ class Attempt:
     def _tell_pid(self) -> None:
         """Before the start: without it a cancel during a retry wait is answered Cancelled while the engine lives."""
         prefix = self._document.get("infrastructure_pid_prefix") or ""
-        self._api.call("PATCH", "", {"infrastructure_pid": f"{prefix}{os.getpid()}"})
+        self._api.tell_pid(f"{prefix}{os.getpid()}")
         self._progress.tell("pid_recorded")
 
     def _check_state(self) -> None:
@@ -423,10 +536,13 @@ def take_document() -> dict[str, t.Any]:
     return t.cast("dict[str, t.Any]", document)
 
 
-def import_client() -> t.Any:
-    """Prefect's synchronous client; without an API URL it would quietly start a server of its own."""
+def import_client(orion: bool) -> t.Any:
+    """Prefect's synchronous client; without an API URL it would quietly start a server of its own.
+
+    Orion's knows no synchronous requests: there it is the HTTP client that it is made of.
+    """
     try:
-        orchestration = importlib.import_module("prefect.client.orchestration")
+        orchestration = importlib.import_module("httpx" if orion else "prefect.client.orchestration")
         settings = importlib.import_module("prefect.settings")
     except ImportError as error:
         raise Stop(EXIT_NO_PREFECT, "prefect_missing", str(error)[:200]) from None
@@ -434,7 +550,16 @@ def import_client() -> t.Any:
         raise Stop(EXIT_NO_PREFECT, "prefect_missing", type(error).__name__) from None
     if not settings.PREFECT_API_URL.value():
         raise Stop(EXIT_API_UNREACHABLE, "api_unreachable", "PREFECT_API_URL is not set")
+    if orion:
+        return orchestration.Client(base_url=settings.PREFECT_API_URL.value(), timeout=_ORION_TIMEOUT)
     return orchestration.get_client(sync_client=True)
+
+
+def open_api(document: dict[str, t.Any], client: t.Any) -> Api:
+    """The server through its client."""
+    if document.get("records"):
+        return OrionApi(client, document["flow_run_id"], document["records"])
+    return Api(client._client, document["flow_run_id"])  # noqa: SLF001 - the public client hides statuses
 
 
 @contextlib.contextmanager
@@ -466,10 +591,10 @@ def prepare_interpreter() -> None:
         sys.path[0] = os.getcwd()
 
 
-def start_attempt(document: dict[str, t.Any], http: t.Any, progress: Progress) -> None:
+def start_attempt(document: dict[str, t.Any], client: t.Any, progress: Progress) -> None:
     """:raises Stop: the engine must not run; an answer of a shape that no Prefect API gives is a reason as well."""
     try:
-        Attempt(document, Api(http, document["flow_run_id"]), progress).start()
+        Attempt(document, open_api(document, client), progress).start()
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise Stop(EXIT_API_UNREACHABLE, "api_error", f"an answer makes no sense ({type(error).__name__})") from None
 
@@ -489,11 +614,11 @@ def main() -> int:
         progress = Progress(document.get("progress"))
         prepare_interpreter()
         with without_collections():
-            client = import_client()
+            client = import_client(orion=bool(document.get("records")))
             import_engine()
         progress.tell("imported")
         with client:
-            start_attempt(document, client._client, progress)  # noqa: SLF001 - the public client hides statuses
+            start_attempt(document, client, progress)
     except Stop as stop:
         event = "not_now" if stop.code == EXIT_NOT_NOW else "refused"
         progress.tell(event, category=stop.category, detail=stop.detail, retry_after=stop.retry_after)
@@ -503,6 +628,8 @@ def main() -> int:
         os.write(gate, b"1")
         os.close(gate)
     os.environ["PREFECT__FLOW_RUN_ID"] = document["flow_run_id"]
+    if document.get("records"):
+        sys.argv[1:] = [document["flow_run_id"]]  # the only place where Orion's engine looks
     # As with "python -m" there is the engine as __main__ and, for those who import it, as a module.
     warnings.filterwarnings("ignore", "'prefect.engine' found in sys.modules", RuntimeWarning)
     runpy.run_module("prefect.engine", run_name="__main__", alter_sys=True)

@@ -46,6 +46,7 @@ class Launch:
     :arg run_timeout: seconds that the engine may run once it passed the gate; ``None`` for no limit.
     :arg stop_grace: seconds between SIGTERM and SIGKILL.
     :arg concurrency: how many attempts may run at once at this locus; ``None`` for no limit.
+    :arg local_records: the server keeps no records; the bootstrap writes into the infrastructure's own.
     :arg api_url_chosen: the user said which address the engine reaches the API at, so it is not to be adapted.
     """
 
@@ -62,4 +63,5 @@ class Launch:
     run_timeout: float | None
     stop_grace: float
     concurrency: int | None
+    local_records: bool = False
     api_url_chosen: bool = False

@@ -25,7 +25,7 @@ import typing as t
 from ansible_collections.flowops.prefect.plugins.module_utils._errors import FlowopsError
 from ansible_collections.flowops.prefect.plugins.module_utils._launch import AttemptKey
 from ansible_collections.flowops.prefect.plugins.module_utils._numbers import finite
-from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._client import INPUT_PREFIX, PrefectApi
+from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._client import INPUT_PREFIX
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._objects import RunInput
 
 _KEY = re.compile(re.escape(INPUT_PREFIX) + r"([1-9]\d{0,5})(?:-(gate|end))?")
@@ -227,15 +227,25 @@ def _parse_end(item: RunInput) -> End:
     return End(*(_text(item, data, name, needed=False) for name in names))
 
 
-class Ledger:
-    """The attempt ledger of the runs of one API."""
+class Records(t.Protocol):
+    """Where write-once records of flow runs are kept: a Prefect API, or a place of ours for servers that keep none."""
 
-    def __init__(self, api: PrefectApi) -> None:
-        self._api = api
+    def read_inputs(self, flow_run_id: str) -> list[RunInput]:
+        """See :meth:`PrefectApi.read_inputs`."""
+
+    def write_input(self, flow_run_id: str, key: str, value: str) -> bool:
+        """See :meth:`PrefectApi.write_input`."""
+
+
+class Ledger:
+    """The attempt ledger of flow runs."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
 
     def read(self, flow_run_id: str) -> list[Entry]:
         """All attempts of a run in order; empty where this collection never launched it."""
-        return parse_entries(self._api.read_inputs(flow_run_id))
+        return parse_entries(self._records.read_inputs(flow_run_id))
 
     def record(self, key: AttemptKey, owner: Owner) -> bool:
         """Become the owner of an attempt. :returns: False if somebody else is; read again then."""
@@ -259,4 +269,4 @@ class Ledger:
 
     def _write(self, key: AttemptKey, suffix: str, content: dict[str, t.Any]) -> bool:
         value = json.dumps(content, sort_keys=True)
-        return self._api.write_input(key.flow_run_id, f"{INPUT_PREFIX}{key.number}{suffix}", value)
+        return self._records.write_input(key.flow_run_id, f"{INPUT_PREFIX}{key.number}{suffix}", value)

@@ -48,6 +48,7 @@ def plan_launch(
     rerun: bool,
     claims: bool,
     concurrency: int | None,
+    local_records: bool,
 ) -> Launch:
     """Put one attempt together.
 
@@ -55,6 +56,7 @@ def plan_launch(
     :arg owner: the ledger's record of the attempt, without token and spec hash.
     :arg rerun: the run may be terminal when it is claimed.
     :arg claims: the bootstrap writes the record and claims the run.
+    :arg local_records: the ledger is the infrastructure's own.
     """
     plain, secret = engine_api_environment(task.api)
     for name, value in [*request.env.items(), *request.secret_env.items()]:
@@ -86,5 +88,6 @@ def plan_launch(
         run_timeout=task.run_timeout,
         stop_grace=task.stop_grace,
         concurrency=concurrency,
+        local_records=local_records,
         api_url_chosen=task.api.engine_url_chosen or "PREFECT_API_URL" in names,
     )

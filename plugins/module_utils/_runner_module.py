@@ -37,6 +37,7 @@ from ansible_collections.flowops.prefect.plugins.module_utils._reconcile import 
 )
 from ansible_collections.flowops.prefect.plugins.module_utils._redact import Redactor, masked_params, secret_values
 from ansible_collections.flowops.prefect.plugins.module_utils._result import LOG_BUDGET, RunOutcome, task_result
+from ansible_collections.flowops.prefect.plugins.module_utils._server_fit import check_task, records_for
 from ansible_collections.flowops.prefect.plugins.module_utils._task import RunRequest, Task, parse_task
 
 #: Stands for a flow run that check mode does not create.
@@ -93,11 +94,13 @@ class TaskRunner:
         self.diff_mode = diff_mode
         self.api: PrefectApi = connect(api_settings(task.api))
         self.infrastructure: Infrastructure = make_infrastructure(runner_type, task, look_only=check_mode)
+        check_task(self.api, task)
+        self.records = records_for(self.api, self.infrastructure)
         self.controller = f"{socket.gethostname()}:{os.getpid()}"
         self.previews: list[dict[str, t.Any]] = []
         self.reconciler = Reconciler(
             api=self.api,
-            ledger=Ledger(self.api),
+            ledger=Ledger(self.records),
             infrastructure=self.infrastructure,
             controller=self.controller,
             start_timeout=task.start_timeout,
@@ -184,6 +187,7 @@ class TaskRunner:
             rerun=key.number > 1,
             claims=self.infrastructure.bootstrap_claims,
             concurrency=self._concurrency(),
+            local_records=self.records is not self.api,
         )
 
     def _concurrency(self) -> int | None:

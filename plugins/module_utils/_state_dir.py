@@ -164,7 +164,7 @@ class StateDirectory:
     :arg path: its real path.
     """
 
-    FOLDERS = ("runs", "tmp", "lib", "slots")
+    FOLDERS = ("runs", "tmp", "lib", "slots", "records")
 
     def __init__(self, path: str, descriptor: int) -> None:
         self.path = path

@@ -12,6 +12,7 @@ import abc
 import typing as t
 
 from ansible_collections.flowops.prefect.plugins.module_utils._launch import AttemptKey, Launch
+from ansible_collections.flowops.prefect.plugins.module_utils._ledger import Records
 from ansible_collections.flowops.prefect.plugins.module_utils._observation import LogChunk, Observation
 
 
@@ -35,6 +36,13 @@ class Infrastructure(abc.ABC):
     def warnings(self) -> list[str]:
         """What the user should know of this place before something is launched there."""
         return []
+
+    def records(self) -> Records | None:
+        """A place here for the attempt ledger, for servers that keep no records; ``None`` where there is none.
+
+        Such a ledger knows of this locus alone.
+        """
+        return None
 
     @property
     @abc.abstractmethod

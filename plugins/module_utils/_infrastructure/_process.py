@@ -61,6 +61,10 @@ from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._p
     OutputReader,
     parse_cursor,
 )
+from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._process_records import (
+    LocalRecords,
+    records_path,
+)
 from ansible_collections.flowops.prefect.plugins.module_utils._launch import AttemptKey, Launch
 from ansible_collections.flowops.prefect.plugins.module_utils._observation import LogChunk, Observation, Presence
 from ansible_collections.flowops.prefect.plugins.module_utils._state_dir import (
@@ -204,6 +208,10 @@ class ProcessInfrastructure(Infrastructure):
             self._opened = StateDirectory.open(self._state_dir)
         return self._opened
 
+    def records(self) -> LocalRecords:
+        """See :meth:`Infrastructure.records`."""
+        return LocalRecords(self._existing_state if self._look_only else self._state)
+
     def warnings(self) -> list[str]:
         """See :meth:`Infrastructure.warnings`."""
         return [warning] if (warning := logout_warning()) else []
@@ -239,6 +247,8 @@ class ProcessInfrastructure(Infrastructure):
             raise SettingsError(f"flow_run_id: {launch.key.name[:60]!r} is not canonical.", "Give a dashed UUID.")
         state = self._state()
         task, spec = self._task(state, launch)
+        if launch.local_records:
+            self.records().prepare(launch.key.flow_run_id)
         with explained(state.path):
             state.sweep()
             directory = self._acquire(state, launch, spec)
@@ -291,6 +301,8 @@ class ProcessInfrastructure(Infrastructure):
             "progress": os.path.join(_path(state_path, launch.key), PROGRESS_FILE),
             "infrastructure_pid_prefix": f"{self._hostname}:",
         }
+        if launch.local_records:
+            document["records"] = records_path(state_path, launch.key.flow_run_id)
         environment[BOOTSTRAP_VARIABLE] = json.dumps(document)
         environment[TOKEN_VARIABLE] = launch.token
         return environment

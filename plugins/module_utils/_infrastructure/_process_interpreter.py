@@ -20,6 +20,7 @@ import sys
 import typing as t
 
 from ansible_collections.flowops.prefect.plugins.module_utils._errors import SettingsError
+from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._generation import Generation, generation_of
 from ansible_collections.flowops.prefect.plugins.module_utils._text import neutralise, shorten
 
 CHECK_TIMEOUT = 120.0
@@ -178,12 +179,11 @@ def check_interpreter(
     interpreter.activate(environment)
     environment.update(extra)
     version = _prefect_version(interpreter, environment)
-    install = _install_hint(interpreter, server_version)
+    wanted, found = generation_of(server_version), generation_of(version or "")
+    install = _install_hint(interpreter, wanted)
     if version is None:
         raise SettingsError(f"{interpreter.field}: no Prefect in {_name(interpreter)}.", install)
-    wanted = re.match(r"\d+", server_version)
-    found = re.match(r"\d+", version)
-    if wanted and found and wanted.group() != found.group():
+    if wanted is not None and found is not wanted:
         raise SettingsError(
             f"{interpreter.field}: {_name(interpreter)} has Prefect {shorten(version, 40)}, "
             f"the server has {server_version}.",
@@ -197,10 +197,9 @@ def _name(interpreter: Interpreter) -> str:
     return interpreter.virtualenv or interpreter.command[0]
 
 
-def _install_hint(interpreter: Interpreter, server_version: str) -> str:
-    major = re.match(r"\d+", server_version)
-    wanted = f"'prefect=={major.group()}.*'" if major else "prefect"
-    return f"Install it with: {' '.join(interpreter.command)} -m pip install {wanted}"
+def _install_hint(interpreter: Interpreter, wanted: Generation | None) -> str:
+    requirement = f"'{wanted.requirement}'" if wanted else "prefect"
+    return f"Install it with: {' '.join(interpreter.command)} -m pip install {requirement}"
 
 
 def _prefect_version(interpreter: Interpreter, environment: dict[str, str]) -> str | None:

@@ -12,6 +12,7 @@ import abc
 import typing as t
 
 from ansible_collections.flowops.prefect.plugins.module_utils._errors import SettingsError
+from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._generation import Generation
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._objects import (
     Deployment,
     FlowRun,
@@ -35,6 +36,11 @@ class PrefectApi(abc.ABC):
     an answer that makes no sense; ids that are no UUID are a :class:`SettingsError`.
     """
 
+    #: Which generation the server is of: what it cannot do is refused with its name.
+    generation: t.ClassVar[Generation]
+    #: Where a generation's pages show a run.
+    _page_of_run: t.ClassVar[str] = "runs/flow-run"
+
     def __init__(self, transport: Transport, server_version: str) -> None:
         self._transport = transport
         self.server_version = server_version
@@ -47,7 +53,7 @@ class PrefectApi(abc.ABC):
 
     def ui_url(self, flow_run_id: str) -> str:
         """Where people look at the run."""
-        return f"{self._transport.url.removesuffix('/api')}/runs/flow-run/{flow_run_id}"
+        return f"{self._transport.url.removesuffix('/api')}/{self._page_of_run}/{flow_run_id}"
 
     @abc.abstractmethod
     def read_flow_runs(self, flow_run_ids: t.Iterable[str]) -> dict[str, FlowRun]:

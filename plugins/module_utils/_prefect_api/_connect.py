@@ -8,26 +8,28 @@
 
 from __future__ import annotations
 
-import re
 import typing as t
 
 from ansible_collections.flowops.prefect.plugins.module_utils._errors import ApiError, ApiNotFound
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._client import PrefectApi
+from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._dialect_orion import PrefectApiOrion
+from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._dialect_v2 import PrefectApiV2
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._dialect_v3 import PrefectApiV3
+from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._generation import SUPPORTED, generation_of
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._transport import (
     ApiSettings,
     Transport,
     printable,
 )
 
-#: Generation by major version; ``/version`` says 0.8.4 on 2.20 and 3, so only ``/admin/version`` tells.
-DIALECTS: dict[int, type[PrefectApi]] = {3: PrefectApiV3}
-_MAJOR = re.compile(r"([0-9]{1,3})(?:\.|$)")
-_PLANNED = {2: "Prefect 2 and Orion are planned"}
+_DIALECTS: tuple[type[PrefectApi], ...] = (PrefectApiV3, PrefectApiV2, PrefectApiOrion)
 
 
 def connect(settings: ApiSettings) -> PrefectApi:
-    """The API at ``settings.url``, in its dialect; one request."""
+    """The API at ``settings.url``, in its dialect; one request.
+
+    ``/version`` says 0.8.4 on 2.20 and on 3, so only ``/admin/version`` tells.
+    """
     transport = Transport(settings)
     try:
         version: t.Any = transport.request("GET", "/admin/version", repeatable=True, shape=str).data
@@ -37,14 +39,12 @@ def connect(settings: ApiSettings) -> PrefectApi:
             "Set api_url to the API's address: append /api to it.",
             status=404,
         ) from None
-    major = _MAJOR.match(version)
-    dialect = DIALECTS.get(int(major[1])) if major else None
-    if dialect is None:
-        planned = _PLANNED.get(int(major[1]), "") if major else ""
-        raise ApiError(
-            f"The server at {transport.url} is Prefect {printable(version, 40)}, which is not supported yet"
-            + (f" ({planned})." if planned else "."),
-            "Use a Prefect 3 server.",
-            "unsupported_server",
-        )
-    return dialect(transport, version)
+    generation = generation_of(version)
+    for dialect in _DIALECTS:
+        if dialect.generation is generation:
+            return dialect(transport, version)
+    raise ApiError(
+        f"The server at {transport.url} is Prefect {printable(version, 40)}, which is not supported.",
+        f"Use a server of {SUPPORTED}.",
+        "unsupported_server",
+    )

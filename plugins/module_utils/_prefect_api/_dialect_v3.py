@@ -4,160 +4,54 @@
 
 # PRIVATE: this module_util may change or vanish without notice.
 
-"""Requests and answers of Prefect 3."""
+"""What Prefect 3 has beyond the common requests: work pools, inputs of flow runs, a place for a process id."""
 
 from __future__ import annotations
 
-import datetime
-import hashlib
-import json
 import typing as t
-import urllib.parse
-import uuid
 
-from ansible_collections.flowops.prefect.plugins.module_utils._errors import ApiError, ApiNotFound, SettingsError
+from ansible_collections.flowops.prefect.plugins.module_utils._errors import ApiError, ApiNotFound
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._client import (
     INPUT_PREFIX,
     QUEUE_NAME,
-    PrefectApi,
     checked_id,
 )
+from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._dialect_common import CommonApi, quoted
+from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._generation import PREFECT3
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._objects import (
-    TERMINAL_TYPES,
     Deployment,
     Fields,
-    FlowRun,
-    LogRecord,
     RunInput,
-    Verdict,
-    canonical_uuid,
 )
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._transport import (
-    TOO_LARGE,
     Answer,
     Transport,
     printable,
 )
 
-#: The server's own upper limit for one page.
-_PAGE = 200
 #: Three inputs an attempt: enough for 300 attempts; the server's default is 1.
 _INPUT_LIMIT = 1000
-_STATUSES = ("ACCEPT", "REJECT", "ABORT", "WAIT")
 
 
-def _quote(segment: str) -> str:
-    return urllib.parse.quote(segment, safe="")
-
-
-class PrefectApiV3(PrefectApi):
+class PrefectApiV3(CommonApi):
     """Prefect 3 (measured with 3.9)."""
+
+    generation = PREFECT3
 
     def __init__(self, transport: Transport, server_version: str) -> None:
         super().__init__(transport, server_version)
         self._known_pools: set[str] = set()
 
-    def read_flow_runs(self, flow_run_ids: t.Iterable[str]) -> dict[str, FlowRun]:
-        ids = list(dict.fromkeys(checked_id(flow_run_id, "flow_run_id") for flow_run_id in flow_run_ids))
-        runs: dict[str, FlowRun] = {}
-        for start in range(0, len(ids), _PAGE):
-            runs.update(self._read_page(ids[start : start + _PAGE]))
-        return runs
-
-    def _read_page(self, ids: list[str]) -> dict[str, FlowRun]:
-        """Runs carry their parameters (up to 512 KB each): a page above the size limit is read in halves."""
-        body = {"flow_runs": {"id": {"any_": ids}}, "limit": len(ids)}
-        try:
-            answer = self._transport.request("POST", "/flow_runs/filter", body, repeatable=True, shape=list)
-        except ApiError as error:
-            if error.category != TOO_LARGE or len(ids) == 1:
-                raise
-            half = len(ids) // 2
-            return {**self._read_page(ids[:half]), **self._read_page(ids[half:])}
-        runs = [_flow_run(item) for item in answer.data]
-        return {run.id: run for run in runs if run.id in ids}
-
-    def _read_flow_run(self, flow_run_id: str) -> FlowRun:
-        answer = self._transport.request("GET", f"/flow_runs/{flow_run_id}", repeatable=True, shape=dict)
-        return _flow_run(answer.data)
-
-    def read_deployment(self, deployment: str) -> Deployment:
-        deployment_id = canonical_uuid(deployment)
-        if deployment_id is not None:
-            return self._deployment(f"/deployments/{deployment_id}", f"deployment {deployment_id}", None)
-        flow_name, _slash, name = deployment.partition("/")
-        if not flow_name or not name:
-            raise SettingsError("deployment is neither flow/name nor a UUID.", "Give it as flow/name.")
-        path = f"/deployments/name/{_quote(flow_name)}/{_quote(name)}"
-        return self._deployment(path, f"deployment {printable(deployment, 200)}", flow_name)
-
-    def _deployment(self, path: str, what: str, flow_name: str | None) -> Deployment:
-        try:
-            data = self._transport.request("GET", path, repeatable=True, shape=dict).data
-        except ApiNotFound:
-            raise ApiNotFound(f"There is no {what}.", "Check its name: flow/name.", status=404) from None
-        fields = Fields(data, "deployment")
-        if flow_name is None:
-            answer = self._transport.request("GET", f"/flows/{fields.uuid('flow_id')}", repeatable=True, shape=dict)
-            flow_name = Fields(answer.data, "flow").text("name")
-        return Deployment(
-            id=fields.uuid("id"),
-            name=fields.text("name"),
-            flow_name=flow_name,
-            parameters=fields.mapping("parameters"),
-            enforce_parameter_schema=fields.flag("enforce_parameter_schema", True),
-            parameter_schema=fields.mapping("parameter_openapi_schema"),
-            job_variables=fields.mapping("job_variables"),
-            work_pool_name=fields.optional_text("work_pool_name"),
-            work_queue_name=fields.optional_text("work_queue_name"),
-            paused=fields.flag("paused", False),
-        )
-
-    def create_flow_run(
-        self,
-        deployment: Deployment,
-        *,
-        parameters: dict[str, t.Any] | None = None,
-        name: str | None = None,
-        tags: t.Sequence[str] = (),
-        idempotency_key: str | None = None,
-        key_salt: str = "",
-    ) -> tuple[FlowRun, bool]:
-        given = dict(parameters or {})
-        body: dict[str, t.Any] = {
-            "state": {"type": "SCHEDULED", "name": "Scheduled"},
-            "parameters": given,
-            "tags": list(tags),
-            "idempotency_key": _server_key(deployment.id, idempotency_key, key_salt),
-        }
-        if name is not None:
-            body["name"] = name
+    def _prepare_creation(self, deployment: Deployment, body: dict[str, t.Any]) -> None:
         if deployment.work_pool_name is not None:
             self._ensure_queue(deployment.work_pool_name)
             body["work_queue_name"] = QUEUE_NAME
-        try:
-            answer = self._transport.request(
-                "POST", f"/deployments/{deployment.id}/create_flow_run", body, repeatable=True, shape=dict
-            )
-        except ApiError as error:
-            if error.status != 409:
-                raise
-            raise SettingsError(
-                f"The server refuses the parameters of {printable(deployment.full_name, 200)}: {error.message}",
-                "Correct parameters.",
-            ) from None
-        run = _flow_run(answer.data)
-        # A repeat that answers "existing" may be answering our own first copy; with a random key it certainly is.
-        created = answer.status == 201 or idempotency_key is None
-        if not created:
-            _check_same(run, deployment, given)
-        return run, created
 
     def _ensure_queue(self, pool: str) -> None:
         """Our queue in the pool, paused: no worker polls it, yet the server accepts claims for its runs (measured)."""
         if pool in self._known_pools:
             return
-        path = f"/work_pools/{_quote(pool)}/queues"
+        path = f"/work_pools/{quoted(pool)}/queues"
         try:
             answer = self._transport.request("GET", f"{path}/{QUEUE_NAME}", repeatable=True, shape=dict)
         except ApiNotFound:
@@ -181,32 +75,6 @@ class PrefectApiV3(PrefectApi):
         except ApiError as error:
             if error.status != 409:  # somebody else made it between our two requests
                 raise
-
-    def propose(
-        self,
-        flow_run_id: str,
-        state_type: str,
-        *,
-        name: str | None = None,
-        message: str = "",
-        transition_id: str | None = None,
-    ) -> Verdict:
-        run_id = checked_id(flow_run_id, "flow_run_id")
-        state: dict[str, t.Any] = {"type": state_type}
-        if name is not None:
-            state["name"] = name
-        if message:
-            state["message"] = message
-        if transition_id is not None:
-            state["state_details"] = {"transition_id": checked_id(transition_id, "token")}
-        answer = self._transport.request(
-            "POST",
-            f"/flow_runs/{run_id}/set_state",
-            {"state": state, "force": False},
-            repeatable=transition_id is not None or state_type in TERMINAL_TYPES,
-            shape=dict,
-        )
-        return _verdict(answer.data, self.server_now())
 
     def set_infrastructure_pid(self, flow_run_id: str, identifier: str) -> None:
         run_id = checked_id(flow_run_id, "flow_run_id")
@@ -236,54 +104,6 @@ class PrefectApiV3(PrefectApi):
             return any(item.key == key and item.value == value for item in self.read_inputs(run_id))
         return _was_created(answer)
 
-    def read_flow_run_logs(self, flow_run_id: str, *, after: float | None = None, limit: int = 200) -> list[LogRecord]:
-        logs: dict[str, t.Any] = {"flow_run_id": {"any_": [checked_id(flow_run_id, "flow_run_id")]}}
-        if after is not None:
-            moment = datetime.datetime.fromtimestamp(after, datetime.timezone.utc)
-            logs["timestamp"] = {"after_": moment.isoformat()}
-        body = {"logs": logs, "limit": min(limit, _PAGE), "sort": "TIMESTAMP_ASC"}
-        answer = self._transport.request("POST", "/logs/filter", body, repeatable=True, shape=list)
-        return [_log_record(item) for item in answer.data]
-
-
-def _server_key(deployment_id: str, user_key: str | None, salt: str) -> str:
-    """Prefect's keys are unique per *flow*: without the deployment in it, another deployment's run would come back.
-
-    Without a user's key a random one makes the request safe to repeat.
-    """
-    if user_key is None:
-        return f"flowops-{uuid.uuid4()}"
-    text = json.dumps([user_key, deployment_id, salt])
-    return f"flowops-{hashlib.sha256(text.encode()).hexdigest()}"
-
-
-def _check_same(run: FlowRun, deployment: Deployment, given: dict[str, t.Any]) -> None:
-    """The server answers a known key with the old run whatever else the request says: compare."""
-    if run.deployment_id != deployment.id:
-        raise ApiError(
-            f"The server answered with flow run {run.id}, which is of another deployment.",
-            "Check that api_url is a Prefect API of a supported version.",
-        )
-    wanted = {**deployment.parameters, **given}
-    names = sorted(
-        name
-        for name in {*wanted, *run.parameters}
-        if name not in wanted or name not in run.parameters or not _same(wanted[name], run.parameters[name])
-    )
-    if names:
-        raise SettingsError(
-            f"idempotency_key was used before, for flow run {run.id}, with other parameters; these differ: "
-            f"{printable(', '.join(names))}.",
-            "Give the same parameters, or another key.",
-        )
-
-
-def _same(wanted: t.Any, stored: t.Any) -> bool:
-    """A value with ``__prefect_kind`` is a recipe that the server has replaced by what it makes: not comparable."""
-    if isinstance(wanted, dict) and "__prefect_kind" in wanted:
-        return True
-    return bool(wanted == stored)
-
 
 def _was_created(answer: Answer) -> bool:
     if answer.status != 201:
@@ -295,54 +115,6 @@ def _was_created(answer: Answer) -> bool:
     return True
 
 
-def _flow_run(data: t.Any) -> FlowRun:
-    fields = Fields(data, "flow run")
-    state = fields.sub("state")
-    details = state.sub("state_details")
-    return FlowRun(
-        id=fields.uuid("id"),
-        name=fields.label("name"),
-        state_type=state.state_type("type"),
-        state_name=state.label("name"),
-        state_message=state.label("message"),
-        transition_id=details.optional_uuid("transition_id"),
-        scheduled_time=details.optional_moment("scheduled_time"),
-        deployment_id=fields.optional_uuid("deployment_id"),
-        parameters=fields.mapping("parameters"),
-        job_variables=fields.mapping("job_variables"),
-        run_count=int(fields.number("run_count", 0)),
-        start_time=fields.optional_moment("start_time"),
-        end_time=fields.optional_moment("end_time"),
-        created=fields.optional_moment("created"),
-        tags=fields.texts("tags"),
-        work_pool_name=fields.optional_text("work_pool_name"),
-        work_queue_name=fields.optional_text("work_queue_name"),
-        infrastructure_pid=fields.optional_text("infrastructure_pid"),
-    )
-
-
-def _verdict(data: t.Any, now: float) -> Verdict:
-    fields = Fields(data, "state verdict")
-    status = fields.text("status")
-    if status not in _STATUSES:
-        raise ApiError(f"The Prefect API answered the unknown verdict {printable(status, 40)!r}.")
-    state, details = fields.sub("state"), fields.sub("details")
-    retry_after: float | None = None
-    if status == "WAIT":
-        retry_after = details.number("delay_seconds", 0)
-    elif status == "REJECT" and state.label("type") == "SCHEDULED":
-        scheduled = state.sub("state_details").optional_moment("scheduled_time")
-        retry_after = None if scheduled is None else max(0.0, scheduled - now)
-    return Verdict(status, state.label("type"), state.label("name"), details.label("reason"), retry_after)
-
-
 def _run_input(data: t.Any) -> RunInput:
     fields = Fields(data, "flow run input")
     return RunInput(fields.text("key"), fields.text("value"), fields.moment("created"))
-
-
-def _log_record(data: t.Any) -> LogRecord:
-    fields = Fields(data, "log record")
-    return LogRecord(
-        fields.uuid("id"), fields.moment("timestamp"), int(fields.number("level", 20)), fields.text("message")
-    )

@@ -382,8 +382,10 @@ def test_unusable_tls_files(tmp_path):
 @pytest.mark.parametrize(
     ("version", "message"),
     [
-        (reply(200, "2.20.27"), "Prefect 2.20.27, which is not supported yet .*planned"),
-        (reply(200, "9.0"), "Prefect 9.0, which is not supported yet"),
+        (reply(200, "2.19.9"), r"Prefect 2.19.9, which is not supported\. .*Orion 2.0b6"),
+        (reply(200, "2.200.1"), "not supported"),
+        (reply(200, "2.0b61"), "not supported"),
+        (reply(200, "9.0"), "Prefect 9.0, which is not supported"),
         (reply(200, "x\x1b"), "not supported"),
         (reply(404, {"detail": "Not Found"}), "append /api"),
     ],

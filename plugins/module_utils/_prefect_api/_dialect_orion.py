@@ -1,0 +1,49 @@
+# Copyright (c) 2026, The flowops.prefect authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE: this module_util may change or vanish without notice.
+
+"""Orion 2.0b6 in the words of Prefect 3."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.flowops.prefect.plugins.module_utils._bootstrap import CLAIM_MARK, RESERVED, in_later_words
+from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._client import INPUT_PREFIX
+from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._dialect_common import CommonApi
+from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._generation import ORION, Ability
+from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._objects import Deployment, RunInput
+
+
+class PrefectApiOrion(CommonApi):
+    """Orion 2.0b6: no work pools, no inputs, no Cancelling, no Crashed, no claim that excludes others."""
+
+    generation = ORION
+    _page_of_run = "flow-run"
+
+    def _state(self, state: dict[str, t.Any]) -> dict[str, t.Any]:
+        return in_later_words(state)
+
+    def _proposal(self, state: dict[str, t.Any]) -> dict[str, t.Any]:
+        if state["type"] == "CANCELLING":
+            raise self.generation.refusal(Ability.CANCELLING, "the flow run")
+        if state["type"] == "CRASHED":
+            return {**state, "type": "FAILED", "name": "Crashed"}
+        token = state.get("state_details", {}).get("transition_id")
+        if token is not None:
+            return {"type": state["type"], "name": state["name"], "message": f"{CLAIM_MARK}{token}"}
+        return state
+
+    def _prepare_creation(self, deployment: Deployment, body: dict[str, t.Any]) -> None:  # noqa: ARG002
+        body["state"] = {"type": "PENDING", "name": "Pending", "message": RESERVED}
+
+    def set_infrastructure_pid(self, flow_run_id: str, identifier: str) -> None:
+        """It has no place for that, and no cancelling that would look there."""
+
+    def read_inputs(self, flow_run_id: str) -> list[RunInput]:
+        raise self.generation.refusal(Ability.RECORDS, f"flow run {flow_run_id}")
+
+    def write_input(self, flow_run_id: str, key: str, value: str) -> bool:  # noqa: ARG002
+        raise self.generation.refusal(Ability.RECORDS, f"{INPUT_PREFIX}*")
