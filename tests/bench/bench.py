@@ -24,6 +24,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "fixtures"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "engines"))
 
 import ansible_play
 import environments
@@ -134,7 +135,8 @@ def measure(options: argparse.Namespace) -> list[Row]:
     with tempfile.TemporaryDirectory(prefix="flowops-bench-") as temporary:
         with prefect_server.PrefectServer(Path(temporary) / "server") as server:
             rest = PrefectRest(server.api_url)
-            bench = Bench(rest, Path(temporary), options.rounds, options.chatty_seconds)
+            process = server.process.pid if server.process else 0
+            bench = Bench(rest, process, Path(temporary), options.rounds, options.chatty_seconds)
             for name in options.only or MEASUREMENTS:
                 found, part = measure_part(name, bench)
                 rows += found

@@ -19,7 +19,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from measuring import BENCH, TIMES, Bench, Row, Usage, median_ratio, run, seconds
+from docker_containers import containers
+from measuring import BENCH, Bench, Row, Usage, Usages, faster, run, seconds, slower
 from prefect_server import engine_python
 
 RUNS = 20
@@ -47,27 +48,11 @@ def throughput(bench: Bench) -> list[Row]:
         for name, way in ways.items():
             walls[name].append(way(bench))
             bench.say(f"{RUNS} runs, round {number + 1}, {name}: {walls[name][-1]:.1f} s")
-    task = seconds(walls["task"])
+    work, worker = f"{RUNS} trivial runs in one task", f"stock process worker, limit {WORKER_LIMIT}: its time"
+    launcher = f"hand-written launcher, {CONCURRENCY} at once"
     return [
-        Row(
-            f"{RUNS} trivial runs in one task",
-            f"stock process worker, limit {WORKER_LIMIT}: its time",
-            task,
-            seconds(walls["worker"]),
-            median_ratio(walls["worker"], walls["task"]),
-            TIMES,
-            1.7,
-            most=False,
-        ),
-        Row(
-            f"{RUNS} trivial runs in one task: its time",
-            f"hand-written launcher, {CONCURRENCY} at once",
-            task,
-            seconds(walls["launcher"]),
-            median_ratio(walls["task"], walls["launcher"]),
-            TIMES,
-            1.10,
-        ),
+        faster(work, worker, walls["task"], walls["worker"], 1.7),
+        slower(f"{work}: its time", launcher, walls["task"], walls["launcher"], 1.10),
     ]
 
 
@@ -164,44 +149,19 @@ def repeated(bench: Bench) -> list[Row]:
         "one": [bench.task(flow_run_id=ids[0])] * TASKS,
         "many": [bench.task(flow_run_ids=ids)] * TASKS,
     }
-    used: dict[str, list[Usage]] = {name: [] for name in plays}
+    used = Usages()
     for number in range(bench.rounds + MORE_ROUNDS):
         for name, tasks in plays.items():
-            used[name].append(bench.play(tasks, {"ANSIBLE_LIBRARY": str(BENCH / "library")}))
-        bench.say(
-            f"finished runs, round {number + 1}: " + ", ".join(f"{n} {u[-1].wall:.2f} s" for n, u in used.items())
-        )
-    wall = {name: _net([usage.wall for usage in used[name]], [usage.wall for usage in used["empty"]]) for name in used}
-    cpu = {name: _net([usage.cpu for usage in used[name]], [usage.cpu for usage in used["empty"]]) for name in used}
+            used.add(name, bench.play(tasks, {"ANSIBLE_LIBRARY": str(BENCH / "library")}))
+        bench.say(f"finished runs, round {number + 1}: {used.newest}")
+    wall = {name: used.wall(name, TASKS) for name in plays}
+    cpu = {name: used.cpu(name, TASKS) for name in plays}
     one, many, trivial = "one finished run, task repeated", f"{RUNS} finished runs, task repeated", "a trivial module"
     return [
-        Row(
-            many, one, seconds(wall["many"]), seconds(wall["one"]), median_ratio(wall["many"], wall["one"]), TIMES, 1.3
-        ),
-        Row(
-            f"{one}: CPU",
-            trivial,
-            seconds(cpu["one"]),
-            seconds(cpu["trivial"]),
-            median_ratio(cpu["one"], cpu["trivial"]),
-            TIMES,
-            3.0,
-        ),
-        Row(
-            f"{many}: CPU",
-            one,
-            seconds(cpu["many"]),
-            seconds(cpu["one"]),
-            median_ratio(cpu["many"], cpu["one"]),
-            TIMES,
-            None,
-        ),
+        slower(many, one, wall["many"], wall["one"], 1.3),
+        slower(f"{one}: CPU", trivial, cpu["one"], cpu["trivial"], 3.0),
+        slower(f"{many}: CPU", one, cpu["many"], cpu["one"], None),
     ]
-
-
-def _net(plays: list[float], empty: list[float]) -> list[float]:
-    """What one of a play's tasks took."""
-    return [(play - base) / TASKS for play, base in zip(plays, empty)]
 
 
 # --- the live view ----------------------------------------------------------------------------------------------------
@@ -260,10 +220,7 @@ def gate(bench: Bench) -> list[Row]:
         ("claims", "record, claim, gate, engine", None),
     ):
         for what, values, its_limit in (("", wall, limit), (": CPU", cpu, None)):
-            ratio = median_ratio(values[name], values["plain"])
-            rows.append(
-                Row(work + what, plain, seconds(values[name]), seconds(values["plain"]), ratio, TIMES, its_limit)
-            )
+            rows.append(slower(work + what, plain, values[name], values["plain"], its_limit))
     return rows
 
 
@@ -353,4 +310,5 @@ MEASUREMENTS: dict[str, Callable[[Bench], list[Row]]] = {
     "live": live_view,
     "gate": gate,
     "supervisor": supervisor,
+    "docker": containers,
 }

@@ -73,6 +73,45 @@ class Row:
         return [self.work, self.against, self.subject, self.floor, measured, limit, verdict]
 
 
+def net(plays: Sequence[float], empty: Sequence[float], tasks: int = 1) -> list[float]:
+    """What one task took in each round: a play less one without tasks."""
+    return [(play - base) / tasks for play, base in zip(plays, empty)]
+
+
+@dataclass
+class Usages:
+    """What the plays of each kind needed, round by round; those named ``empty`` have no task."""
+
+    _known: dict[str, list[Usage]] = field(default_factory=dict)
+
+    def add(self, name: str, usage: Usage) -> None:
+        """One more."""
+        self._known.setdefault(name, []).append(usage)
+
+    @property
+    def newest(self) -> str:
+        """The last of each kind, for people."""
+        return ", ".join(f"{name} {known[-1].wall:.2f} s" for name, known in self._known.items())
+
+    def gross(self, name: str) -> list[float]:
+        """The time of what is no play."""
+        return [usage.wall for usage in self._known[name]]
+
+    def wall(self, name: str, tasks: int = 1) -> list[float]:
+        """Net time of one task of each play."""
+        return net(self.gross(name), self.gross("empty"), tasks)
+
+    def cpu(self, name: str, tasks: int = 1) -> list[float]:
+        """Net CPU time of one task of each play."""
+        return net([one.cpu for one in self._known[name]], [one.cpu for one in self._known["empty"]], tasks)
+
+
+def cpu_of(pid: int) -> float:
+    """User and system seconds of a process and of its children that ended."""
+    words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(int(word) for word in words[11:15]) / os.sysconf("SC_CLK_TCK")
+
+
 def seconds(values: Sequence[float]) -> str:
     """The median and the range of durations."""
     return f"{statistics.median(values):.2f} s ({min(values):.2f}-{max(values):.2f})"
@@ -83,15 +122,28 @@ def median_ratio(subject: Sequence[float], floor: Sequence[float]) -> float:
     return statistics.median(one / other for one, other in zip(subject, floor))
 
 
+def faster(work: str, against: str, subject: Sequence[float], floor: Sequence[float], least: float) -> Row:
+    """A row that says how many times less the subject needs."""
+    ratio = median_ratio(floor, subject)
+    return Row(work, against, seconds(subject), seconds(floor), ratio, TIMES, least, most=False)
+
+
+def slower(work: str, against: str, subject: Sequence[float], floor: Sequence[float], most: float | None) -> Row:
+    """A row that says how many times more the subject needs."""
+    return Row(work, against, seconds(subject), seconds(floor), median_ratio(subject, floor), TIMES, most)
+
+
 @dataclass
 class Bench:
     """The place where everything is measured.
 
+    :arg server: the process of the Prefect server.
     :arg rounds: how often each thing is measured, in turns with what it is compared with.
     :arg chatty_seconds: how long the run with much output lasts.
     """
 
     rest: PrefectRest
+    server: int
     folder: Path
     rounds: int
     chatty_seconds: int
@@ -114,13 +166,17 @@ class Bench:
         """A task of the collection; all share one state directory, as they would."""
         return runner_task(self.rest.api_url, self.folder / "state", **options)
 
-    def start(self, tasks: Tasks, env: Mapping[str, str] | None = None) -> TimedPlay:
-        """Start a play with these tasks, which may be none."""
-        return TimedPlay(tasks, self.new_folder(), env)
+    def start(self, tasks: Tasks, env: Mapping[str, str] | None = None, **how: Any) -> TimedPlay:
+        """Start a play with these tasks, which may be none; ``how`` goes to :func:`ansible_play.start_playbook`."""
+        return TimedPlay(tasks, self.new_folder(), env, how)
 
-    def play(self, tasks: Tasks, env: Mapping[str, str] | None = None) -> Usage:
+    def play(self, tasks: Tasks, env: Mapping[str, str] | None = None, **how: Any) -> Usage:
         """Run a play to its end."""
-        return self.start(tasks, env).finish()
+        return self.start(tasks, env, **how).finish()
+
+    def server_cpu(self) -> float:
+        """CPU seconds that the Prefect server has used so far."""
+        return cpu_of(self.server)
 
     def say(self, text: str) -> None:
         """Progress, for whoever waits."""
@@ -138,10 +194,12 @@ class Bench:
 class TimedPlay:
     """An ansible-playbook process whose use of time and CPU is taken when it ends."""
 
-    def __init__(self, tasks: Tasks, folder: Path, env: Mapping[str, str] | None) -> None:
+    def __init__(
+        self, tasks: Tasks, folder: Path, env: Mapping[str, str] | None, how: Mapping[str, Any] | None = None
+    ) -> None:
         play = {"name": "Measured", "hosts": "all", "gather_facts": False, "tasks": tasks}
         self._started = time.monotonic()
-        self._play: RunningPlay = start_playbook([play], folder, env=dict(env or {}))
+        self._play: RunningPlay = start_playbook([play], folder, env=dict(env or {}), **dict(how or {}))
 
     def finish(self) -> Usage:
         """Wait for the end; a play that fails ends the benchmark."""
