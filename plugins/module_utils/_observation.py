@@ -43,6 +43,7 @@ class Observation:
     :arg exit_code: of the engine; ``None`` while it runs, when it was ended by a signal or when nobody knows.
     :arg signal: number of the signal that ended the engine.
     :arg created_at: seconds since the epoch, like ``started_at`` (engine started) and ``finished_at``.
+    :arg pull_seconds: how long the image was waited for; ``None`` where nothing was pulled or nobody knows.
     :arg evidence: facts for the diagnosis. Keys that have a meaning for every infrastructure:
         ``oom`` (True/False/None: the kernel killed it for memory / did not / unproven),
         ``timed_out`` ("start", "run" or absent), ``stopped`` (True: on our request),
@@ -64,6 +65,7 @@ class Observation:
     created_at: float | None = None
     started_at: float | None = None
     finished_at: float | None = None
+    pull_seconds: float | None = None
     evidence: dict[str, t.Any] = dataclasses.field(default_factory=dict)
 
     @property

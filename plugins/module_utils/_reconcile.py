@@ -279,7 +279,7 @@ class Reconciler:
         )
 
     def _hold(self, tracked: Tracked) -> None:
-        """The server has no place for the run yet: it is asked again, while somebody watches."""
+        """The run cannot be launched yet: it is tried again, while somebody watches."""
         tracked.decision = dataclasses.replace(
             tracked.decision, step=Step.FOLLOW, phase=Phase.QUEUED, reason=tracked.not_now
         )
@@ -328,7 +328,10 @@ class Reconciler:
         if not self.infrastructure.bootstrap_claims and not self._take_place(tracked):
             tracked.not_now = "it waits for a free place (concurrency)"
             return False
-        self.infrastructure.provide(launch)
+        under_way = self.infrastructure.provide(launch)
+        if under_way:
+            tracked.not_now, tracked.follow_interval = under_way, FOLLOW_FIRST
+            return False
         if self.infrastructure.bootstrap_claims:
             self._create(tracked, launch)
             return False

@@ -112,11 +112,11 @@ def _iso(epoch: float | None) -> str | None:
 
 
 def _durations(run: FlowRun | None, seen: Observation | None) -> dict[str, float | None]:
-    """Seconds from infrastructure to flow, and of the flow; there is nothing to pull for a process."""
+    """Seconds that the image took, from infrastructure to flow, and of the flow."""
     begun = seen.started_at if seen else None
     flow_start, flow_end = (run.start_time, run.end_time) if run else (None, None)
     return {
-        "pull": None,
+        "pull": seen.pull_seconds if seen else None,
         "start": _span(begun, flow_start),
         "run": _span(flow_start, flow_end),
     }

@@ -236,14 +236,17 @@ class TaskRunner:
         :returns: whether patience ended it.
         """
         begun = time.monotonic()
-        streaming = self.task.log_cursor is not None
-        before = [tracked.signature for tracked in runs]
+        streaming = self.task.streams
+        before, preparing = [tracked.signature for tracked in runs], _preparing(runs)
         while True:
             if streaming:
                 self._read_new_output(runs, chunks)
             if all(tracked.settled for tracked in runs):
                 return False
-            if streaming and self._has_news(runs, before, chunks, time.monotonic() - begun):
+            elapsed = time.monotonic() - begun
+            if streaming and elapsed >= self.task.poll_interval and _preparing(runs) != preparing:
+                return self._remaining() <= 0
+            if streaming and self._has_news(runs, before, chunks, elapsed):
                 return self._remaining() <= 0
             remaining = self._remaining()
             if remaining <= 0:
@@ -356,6 +359,11 @@ class TaskRunner:
                 return LogChunk(lines, "", truncated=True)
             lines.insert(0, line)
         return LogChunk(lines, "")
+
+
+def _preparing(runs: t.Sequence[Tracked]) -> list[str]:
+    """How far it is with what runs wait for before they are launched."""
+    return [tracked.decision.reason for tracked in runs if tracked.decision.phase is Phase.QUEUED]
 
 
 def _key_salt(request: RunRequest) -> str:

@@ -114,6 +114,16 @@ class Task:
     connection: dict[str, t.Any] = dataclasses.field(repr=False)
     warnings: list[str]
 
+    @property
+    def is_followed(self) -> bool:
+        """Whether the caller comes again and again, so that nothing has to be waited for here."""
+        return self.log_cursor is not None
+
+    @property
+    def streams(self) -> bool:
+        """Whether the caller wants new output."""
+        return self.is_followed and self.stream_output is not False
+
 
 def parse_task(params: t.Mapping[str, t.Any], runner_type: str) -> Task:
     """Check a task's options and put them together.

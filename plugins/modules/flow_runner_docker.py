@@ -70,8 +70,10 @@ notes:
     container shares the host's network. With O(networks) or O(network_mode) it has a network of its own, where the
     address becomes C(host.docker.internal), and the API has to listen on more than the loopback interface. O(env) and
     O(engine_api_url) are never changed.
-  - B(An image is pulled before its run is claimed.) A pull that fails leaves the run as it was, scheduled. What the
-    engine refuses later, such as a container whose command is missing, is reported to the server as a crash.
+  - B(An image is pulled before its run is claimed.) How far the pull is appears in the play. It goes on in a process of
+    its own where the module runs, so a play that is killed does not lose it. A pull that fails leaves the run as it
+    was, scheduled. What the engine refuses later, such as a container whose command is missing, is reported to the
+    server as a crash.
   - B(Secrets) belong in O(secret_env), O(api_key) or O(api_auth_string), with values from a vault or from the
     environment. They are masked in results, differences, output and messages. They reach the container as environment
     variables, so whoever may use the Docker Engine can read them with C(docker inspect). They are in no label, no name
@@ -357,9 +359,10 @@ runs:
       type: dict
       contains:
         pull:
-          description: Null, since an image is not one run's alone.
+          description: How long the run waited for its image to be pulled. Null where nothing was pulled for it.
           returned: always
           type: float
+          sample: 41.532
         start:
           description: From the start of the engine to the start of the flow.
           returned: always

@@ -67,7 +67,7 @@ class LiveOutput:
 
     def _turn(self, run: dict[str, t.Any]) -> str:
         """The run's new phase, with the link where it is first heard of and the reason where it went wrong."""
-        before, now = self._phases.get(run["flow_run_id"]), str(run["phase"])
+        before, now = self._phases.get(run["flow_run_id"]), _phase(run)
         self._phases[run["flow_run_id"]] = now
         if before == now:
             return ""
@@ -79,6 +79,8 @@ class LiveOutput:
             return []
         counted = collections.Counter(run["phase"] for run in runs)
         text = f"{len(runs)} flow runs: " + ", ".join(f"{number} {phase}" for phase, number in sorted(counted.items()))
+        pulls = {run["debug"]["reason"]: None for run in runs if _is_pulling(run)}
+        text += f" ({'; '.join(pulls)})" if pulls else ""
         if text == self._progress:
             return []
         self._progress = text
@@ -89,6 +91,15 @@ class LiveOutput:
         for run in runs:
             if run["flow_run_id"] in self._kept:
                 run["log"]["lines"] = list(self._kept[run["flow_run_id"]])
+
+
+def _phase(run: dict[str, t.Any]) -> str:
+    """With how far it is, for what takes long before a run can start."""
+    return f"{run['phase']}: {run['debug']['reason']}" if _is_pulling(run) else str(run["phase"])
+
+
+def _is_pulling(run: dict[str, t.Any]) -> bool:
+    return run["phase"] == "queued" and str(run["debug"]["reason"]).startswith("image ")
 
 
 def is_open(result: dict[str, t.Any]) -> bool:

@@ -63,6 +63,14 @@ def _archive() -> Path:
     return environments.CACHE / "images" / f"prefect-base-{_base_digest()}.tar"
 
 
+def archive(folder: Path) -> Path:
+    """The base as ``docker save`` writes it: the one in the cache, else made in a folder."""
+    if _archive().exists():
+        return _archive()
+    docker_engine.docker("save", "--output", str(folder / "base.tar"), base())
+    return folder / "base.tar"
+
+
 def is_there(image: str) -> bool:
     """Whether the engine has an image."""
     try:

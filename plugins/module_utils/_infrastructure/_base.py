@@ -67,11 +67,14 @@ class Infrastructure(abc.ABC):
         An attempt that is not in the answer is absent.
         """
 
-    def provide(self, launch: Launch) -> None:  # noqa: B027 - not every infrastructure needs something
+    def provide(self, launch: Launch) -> str | None:  # noqa: ARG002 - not every infrastructure needs something
         """Get what the attempt needs and does not own, such as an image.
 
         Called before the run is claimed, since it may take long and a claim that is not used in time is lost.
+
+        :returns: for people, what is still under way: it is called again later. ``None`` when all is there.
         """
+        return None
 
     def prepare(self, launch: Launch) -> str:  # noqa: ARG002 - nothing is known beforehand
         """Make what can be made without starting anything.

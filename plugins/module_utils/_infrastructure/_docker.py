@@ -75,22 +75,23 @@ _READ = 64 * 1024
 
 def docker_infrastructure(task: Task) -> DockerInfrastructure:
     """Set up from a task's options."""
-    return DockerInfrastructure(Connection(task.connection), task.connection)
+    return DockerInfrastructure(Connection(task.connection), task.connection, patient=not task.is_followed)
 
 
 class DockerInfrastructure(Infrastructure):
     """Attempts as containers of one engine.
 
     :arg options: the task's connection options, for what is about registries.
+    :arg patient: wait for images; else the caller comes again.
     """
 
     type: t.ClassVar[str] = "docker"
     bootstrap_claims: t.ClassVar[bool] = False
     parallel: t.ClassVar[int] = 5
 
-    def __init__(self, connection: Connection, options: t.Mapping[str, t.Any]) -> None:
+    def __init__(self, connection: Connection, options: t.Mapping[str, t.Any], patient: bool = True) -> None:
         self._connection = connection
-        self._images = Images(connection, options)
+        self._images = Images(connection, options, patient)
         self._server_version = ""
         self._prepared: dict[AttemptKey, str] = {}
         self._over: dict[str, Observation] = {}
@@ -210,14 +211,15 @@ class DockerInfrastructure(Infrastructure):
             "body": body,
         }
 
-    def provide(self, launch: Launch) -> None:
+    def provide(self, launch: Launch) -> str | None:
         """See :meth:`Infrastructure.provide`. What cannot be asked of an engine is found here, before the claim."""
         self._body(self._spec(launch, self._image(launch.settings)))
-        self._images.provide(self._image(launch.settings), launch.settings.get("image_pull_policy"))
+        return self._images.provide(self._image(launch.settings), launch.settings.get("image_pull_policy"))
 
     def _spec(self, launch: Launch, image: str) -> ContainerSpec:
         engine = EngineFacts.of(self._connection.info, self._connection.is_local)
-        return container_spec(launch, image, self._server_version, engine, self._images.runs_as_root(image))
+        as_root, pull_seconds = self._images.runs_as_root(image), self._images.seconds.get(image)
+        return container_spec(launch, image, self._server_version, engine, as_root, pull_seconds)
 
     def _body(self, spec: ContainerSpec) -> dict[str, t.Any]:
         """The body of the request. The SDK makes no difference between what it cannot read and what is wrong."""

@@ -97,6 +97,10 @@ class Connection:
         self._client: t.Any = None
         self._info: dict[str, t.Any] = {}
 
+    def again(self) -> Connection:
+        """The same engine over a connection of its own, for another process."""
+        return Connection(self._options, self._environ)
+
     # --- where and how -----------------------------------------------------------------------------------------------
 
     def _given(self, option: str, variable: str) -> str:

@@ -19,6 +19,7 @@ from ansible_collections.flowops.prefect.plugins.module_utils._bootstrap import 
 )
 from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._docker_spec import (
     ATTEMPT_LABEL,
+    PULL_LABEL,
     RUN_LABEL,
     RUN_TIMEOUT_LABEL,
     SPEC_LABEL,
@@ -26,6 +27,7 @@ from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._d
 )
 from ansible_collections.flowops.prefect.plugins.module_utils._kinds import canonical_uuid
 from ansible_collections.flowops.prefect.plugins.module_utils._launch import AttemptKey
+from ansible_collections.flowops.prefect.plugins.module_utils._numbers import finite
 from ansible_collections.flowops.prefect.plugins.module_utils._observation import Observation, Presence
 
 _PRESENCES = {
@@ -63,6 +65,7 @@ def listed(entry: t.Mapping[str, t.Any], key: AttemptKey, base_url: str, host: s
         name=str(names[0]).lstrip("/"),
         host=host,
         created_at=float(entry.get("Created") or 0) or None,
+        pull_seconds=_pull_seconds(labels),
         evidence={"paused": True} if state == "paused" else {},
     )
 
@@ -97,6 +100,7 @@ def inspected(found: t.Mapping[str, t.Any], key: AttemptKey, base_url: str, host
         created_at=moment(found.get("Created")),
         started_at=started,
         finished_at=finished if code is not None else None,
+        pull_seconds=_pull_seconds(labels),
         evidence=evidence,
     )
 
@@ -129,11 +133,20 @@ def _evidence(
 
 
 def _long_enough(labels: t.Mapping[str, str], started: float | None, finished: float | None) -> bool:
+    limit = _seconds(labels, RUN_TIMEOUT_LABEL)
+    return limit is not None and started is not None and finished is not None and finished - started >= limit
+
+
+def _pull_seconds(labels: t.Mapping[str, str]) -> float | None:
+    return _seconds(labels, PULL_LABEL)
+
+
+def _seconds(labels: t.Mapping[str, str], name: str) -> float | None:
+    """A label of ours, which somebody else may have written."""
     try:
-        limit = float(labels.get(RUN_TIMEOUT_LABEL, "nan"))
+        return finite(float(labels.get(name, "")))
     except ValueError:
-        return False
-    return started is not None and finished is not None and finished - started >= limit
+        return None
 
 
 def moment(text: t.Any) -> float | None:

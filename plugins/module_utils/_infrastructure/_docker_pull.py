@@ -18,6 +18,7 @@ from ansible_collections.flowops.prefect.plugins.module_utils._errors import (
     InfrastructureError,
     InfrastructureUnreachable,
 )
+from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._background import follow
 from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._container_image import (
     ALWAYS,
     IF_POSSIBLE,
@@ -25,20 +26,30 @@ from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._c
     ImageName,
     pull_policy,
 )
-from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._docker_client import Connection, refusal
+from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._docker_client import (
+    Connection,
+    refusal,
+    words,
+)
+from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._docker_progress import PullProgress
 
-_MISSING = (404, 500)
+#: How long an execution of the module waits for a pull that goes on without it.
+_LOOK = 2.0
 
 
 class Images:
     """Images for the containers of one task.
 
     :arg options: the task's connection options: credentials of a registry and ``pull_timeout``.
+    :arg patient: wait for the end of a pull; else it goes on by itself, and whoever asks is told how far it is.
     """
 
-    def __init__(self, connection: Connection, options: t.Mapping[str, t.Any]) -> None:
+    def __init__(self, connection: Connection, options: t.Mapping[str, t.Any], patient: bool = True) -> None:
         self._connection = connection
         self._options = options
+        self._patient = patient
+        #: How long each image was waited for.
+        self.seconds: dict[str, float] = {}
         self._locks: dict[str, threading.Lock] = {}
         self._outcomes: dict[str, FlowopsError | None] = {}
         self._details: dict[str, dict[str, t.Any]] = {}
@@ -82,15 +93,18 @@ class Images:
             return "no, the engine has the image"
         return "never, and the engine has no such image" if chosen == NEVER else "yes, the engine has no such image"
 
-    def provide(self, image: str, policy: str | None) -> None:
+    def provide(self, image: str, policy: str | None) -> str | None:
         """Have the image; of several callers one does the work, and all get its outcome.
 
+        :returns: how far the pull is that goes on; ``None`` when the image is there.
         :raises InfrastructureError: it cannot be had.
         """
         with self._locks.setdefault(image, threading.Lock()):
             if image not in self._outcomes:
                 try:
-                    self._provide(image, pull_policy(policy, image))
+                    under_way = self._provide(image, pull_policy(policy, image))
+                    if under_way:
+                        return under_way
                     self._outcomes[image] = None
                 except InfrastructureUnreachable:
                     raise
@@ -99,27 +113,60 @@ class Images:
         outcome = self._outcomes[image]
         if outcome is not None:
             raise outcome
+        return None
 
-    def _provide(self, image: str, policy: str) -> None:
+    def _provide(self, image: str, policy: str) -> str | None:
         if policy == NEVER:
             self.require(image)
-            return
+            return None
         present = policy != ALWAYS and self._inspect(image) is not None
         if present and policy != IF_POSSIBLE:
-            return
+            return None
         try:
-            self._pull(image)
+            return self._pull(image)
         except InfrastructureError:
             if not present:
                 raise
+            return None
 
-    def _pull(self, image: str) -> None:
+    def _pull(self, image: str) -> str | None:
+        """Here, or in a process of its own that is asked how far it is."""
+        state = None if self._patient else follow(self._name(image), lambda tell: self._work(image, tell), _LOOK)
+        if state is None:
+            begun = time.monotonic()
+            self._pull_here(image, self._connection, lambda _text: None)
+            self.seconds[image] = time.monotonic() - begun
+            return None
+        if not state.done:
+            return state.text or PullProgress(image).text
+        self.seconds[image] = state.seconds
+        if state.error is not None:
+            raise InfrastructureError(**state.error)
+        return None
+
+    def _name(self, image: str) -> str:
+        return "\0".join((self._connection.host, image, str(self._options.get("registry_username") or "")))
+
+    def _work(self, image: str, tell: t.Callable[[str], None]) -> dict[str, str] | None:
+        """Runs in the other process. :returns: the error's arguments."""
+        try:
+            self._pull_here(image, self._connection.again(), tell)
+        except FlowopsError as error:
+            return {"message": error.message, "remedy": error.remedy, "category": error.category}
+        except Exception as error:  # noqa: BLE001 - told to who asks
+            return {"message": f"image {image}: the pull failed: {words(error)}."}
+        return None
+
+    def _pull_here(self, image: str, connection: Connection, tell: t.Callable[[str], None]) -> None:
         """Follow the pull to its end or to the end of patience; the engine gives up when nobody listens any more."""
         events: queue.Queue[t.Any] = queue.Queue()
-        thread = threading.Thread(target=self._listen, args=(image, events), name="flowops-pull", daemon=True)
+        thread = threading.Thread(
+            target=self._listen, args=(image, connection, events), name="flowops-pull", daemon=True
+        )
         thread.start()
         limit = float(self._options.get("pull_timeout") or 900.0)
         deadline = time.monotonic() + limit
+        progress = PullProgress(image)
         while True:
             try:
                 event = events.get(timeout=max(0.0, deadline - time.monotonic()))
@@ -135,17 +182,18 @@ class Images:
                 raise event
             if event.get("error"):
                 raise _pull_error(image, str(event["error"]), 500)
+            progress.add(event)
+            tell(progress.text)
 
-    def _listen(self, image: str, events: queue.Queue[t.Any]) -> None:
+    def _listen(self, image: str, connection: Connection, events: queue.Queue[t.Any]) -> None:
         """In a thread of its own: the SDK waits for the next word for ever."""
         name = ImageName.parse(image)
         try:
-            with self._connection.explained(f"image {image}"):
-                client = self._connection.client
-                words = client.pull(
+            with connection.explained(f"image {image}"):
+                told = connection.client.pull(
                     name.repository, tag=name.version, stream=True, decode=True, auth_config=self._credentials()
                 )
-                for event in words:
+                for event in told:
                     events.put(event)
             events.put(None)
         except InfrastructureUnreachable as error:

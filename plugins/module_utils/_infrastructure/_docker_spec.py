@@ -29,6 +29,7 @@ VERSION_LABEL = "io.prefect.version"
 ATTEMPT_LABEL = LABEL_PREFIX + "attempt"
 TOKEN_LABEL = LABEL_PREFIX + "token"
 SPEC_LABEL = LABEL_PREFIX + "spec-hash"
+PULL_LABEL = LABEL_PREFIX + "pull-seconds"
 RUN_TIMEOUT_LABEL = LABEL_PREFIX + "run-timeout"
 
 GATEWAY = "host.docker.internal"
@@ -115,11 +116,17 @@ def inside_url(url: str) -> str:
 
 
 def container_spec(
-    launch: Launch, image: str, server_version: str, engine: EngineFacts, as_root: bool
+    launch: Launch,
+    image: str,
+    server_version: str,
+    engine: EngineFacts,
+    as_root: bool,
+    pull_seconds: float | None = None,
 ) -> ContainerSpec:
     """Everything that is asked of the engine.
 
     :arg as_root: the image runs as root unless told otherwise.
+    :arg pull_seconds: how long the image was waited for, if it was.
     """
     settings = launch.settings
     environment = dict(launch.environment)
@@ -138,6 +145,8 @@ def container_spec(
     if user:
         arguments["user"] = user
     arguments["labels"] = labels(launch, server_version)
+    if pull_seconds is not None:
+        arguments["labels"][PULL_LABEL] = f"{pull_seconds:.3f}"
     _add_volumes(settings, host, arguments)
     _add_kwargs(settings, host, arguments)
     secrets = {**launch.secret_environment, BOOTSTRAP_VARIABLE: engine_orders(launch)}
