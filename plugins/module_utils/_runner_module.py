@@ -108,7 +108,6 @@ class TaskRunner:
             concurrency=task.concurrency,
         )
         self._checked: set[str] = set()
-        self._warnings: list[str] = []
         self._deadline = time.monotonic() + task.wait_timeout if task.wait_timeout is not None else None
 
     def run(self) -> dict[str, t.Any]:
@@ -163,7 +162,6 @@ class TaskRunner:
         fingerprint = json.dumps(request.settings, sort_keys=True, default=str)
         if fingerprint not in self._checked:
             self.infrastructure.preflight(request.settings, self.api.server_version)
-            self._warnings = self.infrastructure.warnings()
             self._checked.add(fingerprint)
 
     def _plan(
@@ -311,7 +309,7 @@ class TaskRunner:
         errors = [outcome.tracked.error for outcome in outcomes if outcome.tracked.error is not None]
         if errors:
             result["category"] = errors[0].category
-        result["task_warnings"] = [*self.task.warnings, *self.api.warnings, *self._warnings]
+        result["task_warnings"] = [*self.task.warnings, *self.api.warnings, *self.infrastructure.warnings()]
         if self.diff_mode and self.previews:
             after = json.dumps(self.previews, indent=2, sort_keys=True) + "\n"
             result["diff"] = {"before": "", "after": after, "after_header": "would be launched"}

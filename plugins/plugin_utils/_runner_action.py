@@ -279,6 +279,10 @@ def _merged(first: dict[str, t.Any], last: dict[str, t.Any], live: LiveOutput) -
     last["invocation"] = first.get("invocation", {})
     if "diff" in first:
         last["diff"] = first["diff"]
+    # Of what is launched the first call warns, of what is watched each.
+    warnings = [*first.get("warnings", ()), *last.get("warnings", ())]
+    if warnings:
+        last["warnings"] = [one for number, one in enumerate(warnings) if one not in warnings[:number]]
     return last
 
 

@@ -99,7 +99,9 @@ def test_check_mode_lets_the_server_look_and_creates_nothing(run_playbook: RunPl
 
 def test_a_batch_with_one_task(run_playbook: RunPlaybook, namespace: Namespace) -> None:
     ids = [namespace.make_run("hello", {"name": f"number {number}"}) for number in range(4)]
-    play = run_playbook(namespace.task(flow_run_ids=ids), hosts=hosts()).check()
+    # Soon gone, which is warned of, and yet not before the verdict.
+    play = run_playbook(namespace.task(flow_run_ids=ids, finished_job_ttl=45), hosts=hosts()).check()
+    assert "finished_job_ttl is 45 seconds" in " ".join(play.output.split())
     assert {run["phase"] for run in play.last["runs"]} == {"succeeded"}
     again = run_playbook(namespace.task(flow_run_ids=ids), hosts=hosts()).check()
     assert again.last["changed"] is False
