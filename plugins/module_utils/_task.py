@@ -149,7 +149,7 @@ def settings_error(problems: t.Sequence[Problem], params: t.Mapping[str, t.Any],
     return joined_error(problem_texts(problems, params, runner_type))
 
 
-def joined_error(texts: t.Sequence[str]) -> SettingsError:
+def joined_error(texts: list[str]) -> SettingsError:
     """All complaints as one error."""
     if len(texts) == 1:
         return SettingsError(texts[0])
