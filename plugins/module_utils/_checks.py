@@ -17,6 +17,7 @@ import typing as t
 
 from ansible.module_utils.common.validation import check_type_dict
 
+from ansible_collections.flowops.prefect.plugins.module_utils._catalog_kinds import CATALOG_KINDS
 from ansible_collections.flowops.prefect.plugins.module_utils._container_kinds import CONTAINER_KINDS
 from ansible_collections.flowops.prefect.plugins.module_utils._fields import Field
 from ansible_collections.flowops.prefect.plugins.module_utils._kinds import INTEGER, KINDS, as_text, plain_dict
@@ -33,7 +34,7 @@ from ansible_collections.flowops.prefect.plugins.module_utils._problems import (
 )
 
 #: The check of every ``kind`` in the field table.
-ALL_KINDS = {**KINDS, **CONTAINER_KINDS, **KUBERNETES_KINDS}
+ALL_KINDS = {**KINDS, **CONTAINER_KINDS, **KUBERNETES_KINDS, **CATALOG_KINDS}
 
 _TRUE = frozenset(("y", "yes", "on", "1", "true", "t"))
 _FALSE = frozenset(("n", "no", "off", "0", "false", "f"))

@@ -34,16 +34,16 @@ def rule_problems(options: _Options, runner_type: str) -> list[Problem]:
     entries = _entries(options)
     problems = [
         *_sources(options),
-        *_exclusive(options, fields_of(runner_type)),
+        *exclusive_problems(options, fields_of(runner_type)),
         *_twice_in_environment(options),
-        *_api(options),
+        *api_problems(options),
         *_new_run_options(options, entries),
         *_deployment_without_key(options, entries),
     ]
     for path, entry in entries:
         found = [
             *_entry_source(entry, options),
-            *_exclusive(entry, per_run_fields_of(runner_type)),
+            *exclusive_problems(entry, per_run_fields_of(runner_type)),
             *_twice_in_environment(entry),
         ]
         problems.extend(problem.under(path) for problem in found)
@@ -89,7 +89,8 @@ def _sources(options: _Options) -> t.Iterator[Problem]:
         )
 
 
-def _exclusive(options: _Options, fields: t.Iterable[Field]) -> t.Iterator[Problem]:
+def exclusive_problems(options: _Options, fields: t.Iterable[Field]) -> t.Iterator[Problem]:
+    """Options of which at most one may be given."""
     for group, reason in exclusive_groups_of(fields):
         found = [name for name in group if _has(options, name)]
         if len(found) > 1:
@@ -103,7 +104,8 @@ def _twice_in_environment(options: _Options) -> t.Iterator[Problem]:
         yield Problem(path, "is in secret_env too", "Keep it in one of them; secrets belong in secret_env.")
 
 
-def _api(options: _Options) -> t.Iterator[Problem]:
+def api_problems(options: _Options) -> t.Iterator[Problem]:
+    """What is wrong between the options that say how the API is reached."""
     if not _has(options, "api_url"):
         yield Problem(
             "api_url",

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 from ansible_play import COLLECTION_ROOT, PlayResult, RunPlaybook
-from prefect_rest import PrefectRest
+from prefect_rest import FLOWS, PrefectRest
 from prefect_server import engine_python
 from runner import runner_task
 
@@ -27,12 +27,20 @@ MODULES = sorted(
 #: What Ansible itself adds to the result of any module.
 OF_ANSIBLE = {"changed", "failed", "invocation", "diff", "warnings", "exception"}
 
+#: What the example of an import reads.
+PROJECT = """
+pull:
+  - prefect.deployments.steps.set_working_directory: {{directory: "{directory}"}}
+deployments:
+  - {{name: imported, entrypoint: "{directory}/hello.py:hello"}}
+"""
+
 HEAD = """
 - name: Examples
   hosts: all
   gather_facts: false
   module_defaults:
-    group/flowops.prefect.prefect:
+    flowops.prefect.flow_runner_subprocess:
       state_dir: "{{ test_state_dir }}"
   tasks:
 """
@@ -72,7 +80,10 @@ def test_every_example(
         "batch_id": uuid.uuid4().hex,
         "greeting_token": "canary-3f1b",
         "test_state_dir": str(tmp_path / "state"),
+        "flows_dir": str(FLOWS),
+        "project_dir": str(tmp_path),
     }
+    (tmp_path / "prefect.yaml").write_text(PROJECT.format(directory=FLOWS))
     play = run_playbook(HEAD + textwrap.indent(examples, "    "), extra_vars=variables, timeout=300).check()
     assert "canary-3f1b" not in play.output
     skipped = [one.task for one in play.results if one.status == "skipped"]

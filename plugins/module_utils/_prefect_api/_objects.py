@@ -19,7 +19,7 @@ from ansible_collections.flowops.prefect.plugins.module_utils._numbers import fi
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._transport import printable
 
 TERMINAL_TYPES = frozenset(("COMPLETED", "FAILED", "CRASHED", "CANCELLED"))
-_STATE_TYPES = TERMINAL_TYPES.union(("SCHEDULED", "PENDING", "RUNNING", "PAUSED", "CANCELLING"))
+STATE_TYPES = TERMINAL_TYPES.union(("SCHEDULED", "PENDING", "RUNNING", "PAUSED", "CANCELLING"))
 
 _MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:?\d\d)?")
 #: The server's words for "this very claim was made before".
@@ -188,7 +188,7 @@ class Fields:
     def state_type(self, name: str) -> str:
         """One of Prefect's: what another one would mean for a run cannot be guessed."""
         value = self.text(name)
-        if value in _STATE_TYPES:
+        if value in STATE_TYPES:
             return value
         raise ApiError(
             f"The Prefect API's answer has a {self._what} of the unknown type {printable(value, 40)!r}.",
@@ -243,6 +243,15 @@ class Fields:
         if value is None:
             return default
         if not isinstance(value, bool):
+            raise self._wrong(name)
+        return value
+
+    def items(self, name: str) -> list[t.Any]:
+        """A list; absent and null are the empty one."""
+        value = self._data.get(name)
+        if value is None:
+            return []
+        if not isinstance(value, list):
             raise self._wrong(name)
         return value
 

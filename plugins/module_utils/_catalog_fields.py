@@ -1,0 +1,71 @@
+# Copyright (c) 2026, The flowops.prefect authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE: this module_util may change or vanish without notice.
+
+"""The field table of the management modules: every option that users can type there, said once.
+
+Like ``_fields`` for the runner modules. Left out means untouched, so nothing has a default of Ansible's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from ansible_collections.flowops.prefect.plugins.module_utils._fields import ALL_FIELDS, Field
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """The options of one module.
+
+    :arg entries: the suboptions of those options that are lists of mappings or mappings, by name.
+    """
+
+    fields: tuple[Field, ...]
+    entries: t.Mapping[str, tuple[Field, ...]] = dataclasses.field(default_factory=dict)
+
+
+_API = tuple(field for field in ALL_FIELDS if field.scope == "api")
+_INTERPRETER = tuple(field for field in ALL_FIELDS if field.name in ("python", "virtualenv", "condaenv"))
+
+_DEPLOYMENT = (
+    Field("name", "str", "deployment", kind="object_name", longest=255),
+    Field("flow", "str", "deployment", kind="object_name", longest=255),
+    Field("entrypoint", "str", "deployment", kind="entrypoint", longest=1024),
+    Field("path", "str", "deployment", kind="line", may_be_empty=True),
+    Field("pull_steps", "list", "deployment", kind="steps", elements="dict", longest=100, may_be_empty=True),
+    Field("parameters", "dict", "deployment", kind="parameters", longest=10_000, may_be_empty=True),
+    Field("parameter_openapi_schema", "dict", "deployment", kind="json", longest=1000, may_be_empty=True),
+    Field("enforce_parameter_schema", "bool", "deployment"),
+    Field("tags", "list", "deployment", kind="tags", elements="str", longest=200, may_be_empty=True),
+    Field("schedules", "list", "deployment", kind="schedules", elements="dict", longest=100, may_be_empty=True),
+    Field("description", "str", "deployment", longest=65_536, may_be_empty=True),
+    Field("version", "str", "deployment", kind="line", longest=255, may_be_empty=True),
+    Field("paused", "bool", "deployment"),
+    Field("concurrency_limit", "int", "deployment", minimum=0, maximum=1_000_000, unit="runs"),
+    Field("work_pool_name", "str", "deployment", kind="line", longest=255, may_be_empty=True),
+    Field("work_queue_name", "str", "deployment", kind="object_name", longest=255),
+    Field("job_variables", "dict", "deployment", kind="json", longest=1000, may_be_empty=True),
+    Field("flow_runner", "dict", "deployment"),
+    *_INTERPRETER,
+    Field("source_dir", "path", "deployment", kind="path"),
+    Field("storage_check", "str", "deployment", choices=("strict", "warn", "off"), default="strict"),
+)
+
+_STATE = Field("state", "str", "task", choices=("present", "absent"), default="present")
+
+TABLES: dict[str, Table] = {
+    "deployment": Table(
+        (
+            *_API,
+            _STATE,
+            *_DEPLOYMENT,
+            Field("deployments", "list", "task", elements="dict", longest=10_000),
+            Field("from_file", "path", "task", kind="path"),
+        ),
+        {"deployments": _DEPLOYMENT},
+    ),
+}

@@ -1,0 +1,118 @@
+# Copyright (c) 2026, The flowops.prefect authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE: this module_util may change or vanish without notice.
+
+"""Rules about several options of a management module at once."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.flowops.prefect.plugins.module_utils._catalog_fields import TABLES
+from ansible_collections.flowops.prefect.plugins.module_utils._checks import clean_all
+from ansible_collections.flowops.prefect.plugins.module_utils._flow_runner import checked
+from ansible_collections.flowops.prefect.plugins.module_utils._problems import Problem, ProblemsError
+from ansible_collections.flowops.prefect.plugins.module_utils._rules import api_problems, exclusive_problems
+
+Options = dict[str, t.Any]
+
+_INTERPRETERS = ("python", "virtualenv", "condaenv")
+
+
+def check_options(name: str, params: t.Mapping[str, t.Any]) -> tuple[Options, list[Problem]]:
+    """The options of a management module, cleaned, and everything that is wrong with them."""
+    table = TABLES[name]
+    options, bad, problems = clean_all(table.fields, params)
+    problems.extend(_flow_runner(options))
+    for option, fields in table.entries.items():
+        entries = options.get(option)
+        listed = [entries] if isinstance(entries, dict) else entries or []
+        cleaned = []
+        for index, raw in enumerate(listed):
+            path = option if isinstance(entries, dict) else f"{option}[{index}]"
+            if not isinstance(raw, dict):
+                problems.append(Problem(path, "is no mapping", "Write '- name: …'."))
+                continue
+            entry, _bad, found = clean_all(fields, raw)
+            found = [*found, *_flow_runner(entry), *exclusive_problems(entry, fields)]
+            problems.extend(problem.under(path) for problem in found)
+            cleaned.append(entry)
+        if option in options:
+            options[option] = cleaned[0] if isinstance(entries, dict) and cleaned else cleaned
+    everything = {**bad, **options}
+    problems.extend(api_problems(everything))
+    problems.extend(exclusive_problems(everything, table.fields))
+    if not problems:
+        problems.extend(_RULES.get(name, _no_rules)(options))
+    return options, problems
+
+
+def _flow_runner(options: Options) -> list[Problem]:
+    """Replace what was given by its cleaned form."""
+    given = options.get("flow_runner")
+    if not isinstance(given, dict):
+        return []
+    try:
+        options["flow_runner"] = checked(given)
+    except ProblemsError as error:
+        return [problem.under("flow_runner") for problem in error.problems]
+    return []
+
+
+def _no_rules(_options: Options) -> t.Iterator[Problem]:
+    return iter(())
+
+
+def merged(options: Options, entry: Options) -> Options:
+    """An entry of ``deployments`` over what the task says; one interpreter replaces another."""
+    base = {
+        field.name: options[field.name]
+        for field in TABLES["deployment"].entries["deployments"]
+        if field.name in options
+    }
+    if any(name in entry for name in _INTERPRETERS):
+        base = {name: value for name, value in base.items() if name not in _INTERPRETERS}
+    return {**base, **entry}
+
+
+def has_interpreter(options: Options) -> bool:
+    return any(name in options for name in _INTERPRETERS)
+
+
+def _deployment(options: Options) -> t.Iterator[Problem]:
+    sources = [name for name in ("name", "deployments", "from_file") if name in options]
+    if len(sources) != 1:
+        what = f"are given together: {', '.join(sources)}" if sources else "are missing"
+        yield Problem("name, deployments and from_file", what, "Give just one of them.")
+        return
+    if "from_file" in options and not has_interpreter(options):
+        yield Problem(
+            "from_file", "is read by Prefect's own interpreter, and none is given", "Give python or virtualenv."
+        )
+    entries = options.get("deployments") if "deployments" in options else [options] if "name" in options else []
+    seen: dict[tuple[str, str], str] = {}
+    for index, raw in enumerate(entries or []):
+        path = f"deployments[{index}]." if "deployments" in options else ""
+        entry = merged(options, raw)
+        yield from deployment_problems(entry, path)
+        key = (entry.get("flow", ""), entry.get("name", ""))
+        if entry.get("flow") and key in seen:
+            yield Problem(f"{path}name", f"is the same deployment as {seen[key]}", "Name every deployment once.")
+        seen.setdefault(key, f"{path}name")
+
+
+def deployment_problems(entry: Options, path: str) -> t.Iterator[Problem]:
+    """What one deployment needs to be known by."""
+    if not entry.get("name"):
+        yield Problem(f"{path}name", "is missing", "Give the deployment's name.")
+    if not entry.get("flow") and not (has_interpreter(entry) and entry.get("entrypoint")):
+        yield Problem(
+            f"{path}flow",
+            "is missing",
+            "Give the flow's name, or entrypoint and virtualenv (or python) to have it read from the code.",
+        )
+
+
+_RULES: dict[str, t.Callable[[Options], t.Iterator[Problem]]] = {"deployment": _deployment}
