@@ -22,7 +22,7 @@ in_dev = "$$($(PYTHON) $(TOOLS)/environments.py dev)/bin/python" $(1)
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do printf '%-18s%s\n' "$$name" "$$text"; done
 
-quickstart: ## Run a sample flow on a real Prefect server, twice (RUNNER=docker; KEEP=1 leaves server and UI up)
+quickstart: ## Run a sample flow on a real Prefect server, twice (RUNNER=docker or k8s; KEEP=1 leaves server and UI up)
 	@$(PYTHON) $(TOOLS)/quickstart.py $(if $(RUNNER),--runner '$(RUNNER)') $(if $(KEEP),--keep)
 
 test: ## Run everything that CI runs

@@ -16,6 +16,8 @@ from typing import Any
 import containers
 import docker_engine
 import docker_image
+import jobs
+import kubernetes_cluster
 import prefect_server
 from prefect_rest import PrefectRest
 
@@ -80,6 +82,31 @@ def _image(version: str) -> str:
     return stock
 
 
+@contextlib.contextmanager
+def _jobs(server: prefect_server.PrefectServer, _home: Path) -> Iterator[dict[str, Any]]:
+    """In a namespace of their own; the image is that of the tests, since a cluster may have no registry."""
+    print(kubernetes_cluster.up(), flush=True)
+    PrefectRest(server.api_url).create_deployment("hello", "quickstart", pull_steps=jobs.PULL_STEPS)
+    namespace = jobs.make_namespace(server).name
+    try:
+        yield {
+            "prefect_engine_api_url": jobs.engine_api_url(server),
+            "prefect_kubeconfig": str(kubernetes_cluster.kubeconfig()),
+            "prefect_namespace": namespace,
+            "prefect_image": kubernetes_cluster.image(),
+        }
+    finally:
+        kubernetes_cluster.kubectl("delete", "namespace", namespace, "--wait=false")
+
+
+def _a_cluster_answers() -> bool:
+    try:
+        kubernetes_cluster.status()
+    except docker_engine.NoEngine:
+        return False
+    return True
+
+
 RUNNERS = {
     "subprocess": Runner(
         playbook="playbooks/quickstart.yml",
@@ -99,5 +126,20 @@ RUNNERS = {
             "Debian, and 'make engines-down ENGINE=docker' stops it."
         ),
         stage=_containers,
+    ),
+    "k8s": Runner(
+        playbook="playbooks/quickstart_k8s.yml",
+        environment="host-kubernetes",
+        answers=_a_cluster_answers,
+        remedy=(
+            "No Kubernetes cluster for tests answers, and no other one is touched.\n"
+            "'make engines-up ENGINE=kubernetes' as root starts one: with kind where that is installed, else one of a "
+            "single node, built from\nGo modules (it takes minutes, once); 'make engines-down ENGINE=kubernetes' stops "
+            "it. For a cluster of yours that may be used, name its\nkubeconfig in FLOWOPS_TEST_KUBECONFIG, an image "
+            "with Prefect and the sample flows in FLOWOPS_TEST_KUBERNETES_IMAGE, and this\nmachine's address as pods "
+            "see it in FLOWOPS_TEST_KUBERNETES_API_HOST."
+        ),
+        stage=_jobs,
+        listen="0.0.0.0",
     ),
 }
