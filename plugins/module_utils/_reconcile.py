@@ -108,6 +108,11 @@ class Tracked:
         return self.error is not None or self.decision.step not in _WAITING
 
     @property
+    def acts(self) -> bool:
+        """Whether its decision is a step to perform."""
+        return self.error is None and self.decision.step not in (*_WAITING, Step.DONE, Step.MISSING)
+
+    @property
     def observation(self) -> Observation | None:
         """The infrastructure here of the attempt that the decision is about, of the newest where it is about none.
 
@@ -193,9 +198,13 @@ class Reconciler:
         read = self.api.read_flow_runs([tracked.flow_run_id for tracked in runs])
         for tracked in runs:
             tracked.run = read.get(tracked.flow_run_id)
-            if self._needs_ledger(tracked):
-                tracked.entries = tuple(self.ledger.read(tracked.flow_run_id))
+        self._together(self._read_ledger, [tracked for tracked in runs if self._needs_ledger(tracked)])
+        for tracked in runs:
             tracked.next_look = self.clock() + SERVER_INTERVAL
+
+    def _read_ledger(self, tracked: Tracked) -> bool:
+        tracked.entries = tuple(self.ledger.read(tracked.flow_run_id))
+        return bool(tracked.entries)
 
     def _needs_ledger(self, tracked: Tracked) -> bool:
         """A run that was finished before anybody asked, with nothing of it alive, is reported without its ledger.
@@ -229,23 +238,62 @@ class Reconciler:
     def settle(self, runs: t.Sequence[Tracked]) -> None:
         """Perform steps until each run is settled or waits. One run's error never stops the others."""
         todo = [tracked for tracked in runs if tracked.error is None]
-        workers = min(self.infrastructure.parallel, len(todo))
-        if workers > 1:
-            import concurrent.futures
-
-            with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-                list(pool.map(self._settle_safely, todo))
-        else:
+        for _step in range(MOST_STEPS):
             for tracked in todo:
-                self._settle_safely(tracked)
+                self._safely(self._decide, tracked)
+            todo = [tracked for tracked in todo if tracked.acts]
+            if not todo:
+                return
+            self._act(todo)
+        for tracked in todo:
+            if tracked.acts:
+                tracked.error = InfrastructureError(
+                    f"flow run {tracked.flow_run_id}: {tracked.decision.step.value} of attempt "
+                    f"{tracked.decision.attempt} has no effect.",
+                    "Run the task again; if it stays so, look at the attempt with verbosity 2.",
+                )
 
-    def _settle_safely(self, tracked: Tracked) -> None:
+    def _act(self, runs: t.Sequence[Tracked]) -> None:
+        """One step of each run, then one look at all of them."""
+        changed = self._together(lambda tracked: self._safely(self._perform, tracked), runs)
+        self._look_safely(self._look_here, [tracked for tracked in runs if tracked.acts])
+        told = [tracked for tracked, server_changed in zip(runs, changed) if server_changed]
+        self._look_safely(self._look_at_server, [tracked for tracked in told if tracked.acts])
+
+    def _together(self, work: t.Callable[[Tracked], bool], runs: t.Sequence[Tracked]) -> list[bool]:
+        """Several at a time, where the infrastructure gains by it."""
+        workers = min(self.infrastructure.parallel, len(runs))
+        if workers <= 1:
+            return [work(tracked) for tracked in runs]
+        import concurrent.futures
+
+        with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+            return list(pool.map(work, runs))
+
+    def _safely(self, work: t.Callable[[Tracked], bool], tracked: Tracked) -> bool:
         try:
-            self._settle_one(tracked)
+            return work(tracked)
         except (ApiUnreachable, InfrastructureUnreachable) as error:
             self._postpone(tracked, error)
         except FlowopsError as error:
             tracked.error = error
+        return False
+
+    def _look_safely(self, look: t.Callable[[t.Sequence[Tracked]], None], runs: t.Sequence[Tracked]) -> None:
+        """An error that is not about who was asked is about one of the runs: only that one has it."""
+        if not runs:
+            return
+        try:
+            look(runs)
+        except (ApiUnreachable, InfrastructureUnreachable) as error:
+            for tracked in runs:
+                self._postpone(tracked, error)
+        except FlowopsError as error:
+            for tracked in runs:
+                if len(runs) == 1:
+                    tracked.error = error
+                else:
+                    self._look_safely(look, [tracked])
 
     def _postpone(self, tracked: Tracked, error: FlowopsError) -> None:
         """Who does not answer says nothing about a run that is being watched: ask again, for a while."""
@@ -257,26 +305,15 @@ class Reconciler:
         tracked.unreachable_since, tracked.next_look = since, now + API_RETRY
         tracked.decision = dataclasses.replace(tracked.decision, step=Step.WAIT)
 
-    def _settle_one(self, tracked: Tracked) -> None:
-        for _step in range(MOST_STEPS):
-            tracked.decision = decide(self._view(tracked))
-            self._note_adoption(tracked)
-            if tracked.decision.step in _WAITING:
-                _refuse_hopeless(tracked)
-                tracked.watched = True
-                self._plan_next_look(tracked)
-                return
-            if tracked.decision.step in (Step.DONE, Step.MISSING):
-                return
-            self._perform(tracked, tracked.decision)
-            if tracked.not_now:
-                self._hold(tracked)
-                return
-        raise InfrastructureError(
-            f"flow run {tracked.flow_run_id}: {tracked.decision.step.value} of attempt {tracked.decision.attempt} "
-            "has no effect.",
-            "Run the task again; if it stays so, look at the attempt with verbosity 2.",
-        )
+    def _decide(self, tracked: Tracked) -> bool:
+        """Name the next step. :returns: whether there is one to perform."""
+        tracked.decision = decide(self._view(tracked))
+        self._note_adoption(tracked)
+        if tracked.decision.step in _WAITING:
+            _refuse_hopeless(tracked)
+            tracked.watched = True
+            self._plan_next_look(tracked)
+        return tracked.acts
 
     def _hold(self, tracked: Tracked) -> None:
         """The run cannot be launched yet: it is tried again, while somebody watches."""
@@ -302,7 +339,8 @@ class Reconciler:
             tracked.next_look = min(tracked.next_look, self.clock() + tracked.follow_interval)
             tracked.follow_interval = min(FOLLOW_LAST, tracked.follow_interval * FOLLOW_GROWTH)
 
-    def _perform(self, tracked: Tracked, decision: Decision) -> None:
+    def _perform(self, tracked: Tracked) -> bool:
+        """Perform the step. :returns: whether the server knows something new."""
         perform = {
             Step.LAUNCH: self._launch,
             Step.VOID: self._void,
@@ -310,11 +348,11 @@ class Reconciler:
             Step.END: self._end,
             Step.PROPOSE: self._propose,
             Step.REMOVE: self._remove,
-        }[decision.step]
-        server_changed = perform(tracked, decision)
-        self._look_here([tracked])
-        if server_changed:
-            self._look_at_server([tracked])
+        }[tracked.decision.step]
+        server_changed = perform(tracked, tracked.decision)
+        if tracked.not_now:
+            self._hold(tracked)
+        return server_changed
 
     def _key(self, tracked: Tracked, decision: Decision) -> AttemptKey:
         return AttemptKey(tracked.flow_run_id, decision.attempt)
