@@ -157,7 +157,14 @@ def test_a_container_that_somebody_removed_is_a_crash_with_that_reason(
         ({"image": "registry.invalid:5000/flows/hello:1"}, "registry_unreachable", "registry.invalid"),
         ({"image": "flowops-test/no-such:1", "image_pull_policy": "NEVER"}, "image_missing", "image_pull_policy"),
         ({"networks": ["no-such-network"]}, "network_missing", "no-such-network"),
+        ({"network_mode": "no-such-network"}, "network_missing", "no-such-network"),
         ({"container_create_kwargs": {"cpu_sharez": 1}}, "bad_settings", "cpu_shares"),
+        ({"container_create_kwargs": {"ulimits": "many"}}, "bad_settings", "container_create_kwargs"),
+        ({"mem_limit": "1g", "memswap_limit": "512m"}, "bad_settings", "memswap_limit"),
+        ({"registry_password": "CANARY-3"}, "bad_settings", "registry_username"),
+        ({"security_profile": "restricted", "privileged": True}, "bad_settings", "privileged"),
+        ({"security_profile": "restricted", "user": "root"}, "bad_settings", "user"),
+        ({"volumes": ["~nobody-at-all/data:/data"]}, "bad_settings", "volumes"),
     ],
 )
 def test_what_cannot_work_leaves_the_run_scheduled(
@@ -180,6 +187,9 @@ def test_what_cannot_work_leaves_the_run_scheduled(
             "command_missing",
         ),
         ({"volumes": ["/proc/no-such-place/x:/data"]}, "volume_conflict"),
+        ({"volumes": ["/tmp:/data", "/srv:/data"]}, "volume_conflict"),
+        ({"device_requests": [{"driver": "no-such", "capabilities": [["gpu"]]}]}, "device_missing"),
+        ({"user": "no-such-user"}, "bad_settings"),
     ],
 )
 def test_what_the_engine_refuses_after_the_claim_is_a_crash(
@@ -188,6 +198,17 @@ def test_what_the_engine_refuses_after_the_claim_is_a_crash(
     run_id = make_run(rest, "hello")
     play = run_playbook(docker_task(api_url, flow_run_id=run_id, **options), hosts=hosts())
     assert diagnosis(play)["category"] == category
+    assert rest.state_type(run_id) == "CRASHED"
+
+
+def test_a_port_that_is_taken(run_playbook: RunPlaybook, rest: PrefectRest, api_url: str) -> None:
+    run_id = make_run(rest, "hello")
+    with socket.create_server(("0.0.0.0", 0)) as taken:
+        ports = {"ports": {"8080/tcp": taken.getsockname()[1]}}
+        task = docker_task(api_url, flow_run_id=run_id, network_mode="bridge", container_create_kwargs=ports)
+        found = diagnosis(run_playbook(task, hosts=hosts()))
+    assert found["category"] == "port_conflict"
+    assert "publish another" in found["remedy"]
     assert rest.state_type(run_id) == "CRASHED"
 
 
@@ -204,16 +225,6 @@ def test_a_foreign_container_of_the_name_stays_untouched(
         assert json.loads(docker("inspect", foreign))[0]["State"]["Status"] == "created"
     finally:
         docker("rm", foreign)
-
-
-def test_an_engine_that_does_not_answer_is_named(run_playbook: RunPlaybook, rest: PrefectRest, api_url: str) -> None:
-    run_id = make_run(rest, "hello")
-    for host in ("unix:///nowhere/docker.sock", "tcp://127.0.0.1:1"):
-        play = run_playbook(docker_task(api_url, flow_run_id=run_id, docker_host=host), hosts=hosts())
-        assert play.rc != 0
-        assert play.last["category"] == "infrastructure_unreachable"
-        assert host in play.last["msg"]
-    assert rest.state_type(run_id) == "SCHEDULED"
 
 
 def test_secrets_are_in_no_label_and_no_command(run_playbook: RunPlaybook, rest: PrefectRest, api_url: str) -> None:

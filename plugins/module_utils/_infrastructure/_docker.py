@@ -181,6 +181,7 @@ class DockerInfrastructure(Infrastructure):
         self._server_version = server_version
         if self._connection.info.get("OSType", "linux") != "linux":
             raise SettingsError("docker_host: the engine runs Windows containers.", "Give one for Linux containers.")
+        self._images.check_credentials()
         image = self._image(settings)
         policy = pull_policy(settings.get("image_pull_policy"), image)
         if policy == NEVER:

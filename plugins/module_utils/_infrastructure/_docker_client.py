@@ -178,7 +178,7 @@ class Connection:
         host = self.host
         if tls is not None and host.startswith("tcp://"):
             host = "https://" + host[len("tcp://") :]
-        return sdk().APIClient(
+        return _client_class(sdk())(
             base_url=host,
             version=self._given("api_version", "DOCKER_API_VERSION") or "auto",
             timeout=int(float(self._given("timeout", "DOCKER_TIMEOUT") or DEFAULT_TIMEOUT)),
@@ -241,6 +241,19 @@ class Connection:
         return isinstance(error, sdk().errors.NotFound)
 
 
+def _client_class(docker: t.Any) -> t.Any:
+    """The SDK's client, which believes the task about certificates and not ``REQUESTS_CA_BUNDLE``."""
+
+    class Client(docker.APIClient):
+        def merge_environment_settings(
+            self, url: str, proxies: t.Any, stream: t.Any, verify: t.Any, cert: t.Any
+        ) -> t.Any:
+            settings = super().merge_environment_settings(url, proxies, stream, verify, cert)
+            return {**settings, "verify": self.verify if verify is None else verify}
+
+    return Client
+
+
 _FILES = {"ca_path": "ca.pem", "client_cert": "cert.pem", "client_key": "key.pem"}
 
 
@@ -266,8 +279,10 @@ def refusal(what: str, said: str, status: int) -> InfrastructureError:
 
 
 def _remedy(host: str, said: str) -> str:
-    if "CERTIFICATE_VERIFY_FAILED" in said or "certificate" in said.lower():
+    if "CERTIFICATE_VERIFY_FAILED" in said or "doesn't match" in said:
         return "Give the authority of the engine's certificate as ca_path, and check tls_hostname."
+    if "alert" in said.lower() or "certificate" in said.lower():
+        return "The engine wants a certificate that it trusts: give client_cert and client_key."
     if "HTTPS" in said or "wrong version number" in said.lower() or "HTTP request to an HTTPS server" in said:
         return "The engine wants TLS, or does not: check tls and validate_certs."
     if "ermission denied" in said:

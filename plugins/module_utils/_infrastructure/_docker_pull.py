@@ -17,6 +17,7 @@ from ansible_collections.flowops.prefect.plugins.module_utils._errors import (
     FlowopsError,
     InfrastructureError,
     InfrastructureUnreachable,
+    SettingsError,
 )
 from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._background import follow
 from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._container_image import (
@@ -62,6 +63,11 @@ class Images:
                 if self._connection.is_missing(error):
                     return None
                 raise
+
+    def check_credentials(self) -> None:
+        """:raises SettingsError: half of them."""
+        if self._options.get("registry_password") and not self._options.get("registry_username"):
+            raise SettingsError("registry_password: it comes without a user.", "Give registry_username too.")
 
     def require(self, image: str) -> None:
         """:raises InfrastructureError: the engine has no such image, and is not to get it."""

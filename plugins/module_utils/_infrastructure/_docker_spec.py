@@ -202,6 +202,11 @@ def _gateway(host: dict[str, t.Any], api_url: str, mode: str | None, engine: Eng
 def _limits(settings: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     names = ("mem_limit", "memswap_limit", "shm_size")
     host: dict[str, t.Any] = {name: int(settings[name]) for name in names if settings.get(name) is not None}
+    if 0 < host.get("memswap_limit", 0) < host.get("mem_limit", 0):
+        raise SettingsError(
+            "memswap_limit: it is less than mem_limit, and it counts memory and swap together.",
+            "Give at least as much as mem_limit, or -1 for any amount of swap.",
+        )
     if settings.get("device_requests"):
         host["device_requests"] = settings["device_requests"]
     if settings.get("privileged"):
