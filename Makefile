@@ -17,7 +17,7 @@ TARGET ?=
 in_dev = "$$($(PYTHON) $(TOOLS)/environments.py dev)/bin/python" $(1)
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test engines-up engines-down test-unit test-integration test-docker test-kubernetes test-sanity lint bench soak docs lock clean
+.PHONY: help quickstart test engines-up engines-down test-unit test-integration test-generations test-docker test-kubernetes test-sanity lint bench soak docs lock clean
 
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do printf '%-18s%s\n' "$$name" "$$text"; done
@@ -33,6 +33,9 @@ test-unit: ## Run the unit tests (ARGS='-k word')
 
 test-integration: ## Run the tests with real servers and playbooks (TARGET=name for tests/integration/test_name.py, ARGS=…)
 	@$(if $(TARGET),FLOWOPS_TEST_TARGET='$(TARGET)') $(PYTHON) $(TOOLS)/run_tests.py integration $(if $(ARGS),-- $(ARGS))
+
+test-generations: ## Run the tests with servers and engines of Prefect 2.20 and Orion 2.0b6 (ARGS=…)
+	@$(PYTHON) $(TOOLS)/run_tests.py generations $(if $(ARGS),-- $(ARGS))
 
 test-docker: ## Run the tests with a Docker Engine, which is brought up for them (ARGS=…)
 	@$(PYTHON) $(TOOLS)/run_tests.py docker $(if $(ARGS),-- $(ARGS))

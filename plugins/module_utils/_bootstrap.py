@@ -257,8 +257,10 @@ def read_records(folder: int) -> dict[str, tuple[str, float]]:
     for key in os.listdir(folder):
         if key.startswith("."):
             continue  # a draft
-        descriptor = os.open(f"{key}/{_RECORD_FILE}", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
-        with os.fdopen(descriptor, encoding="utf-8") as file:
+        # Not blocking: a flow of the same user may have put a pipe there.
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+        descriptor = os.open(f"{key}/{_RECORD_FILE}", flags, dir_fd=folder)
+        with os.fdopen(descriptor, encoding="utf-8", errors="replace") as file:
             found[key] = (file.read(_LARGEST_RECORD), os.fstat(descriptor).st_mtime)
     return found
 

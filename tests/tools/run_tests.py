@@ -42,7 +42,9 @@ TARGET = os.environ.get("FLOWOPS_TEST_TARGET")
 INTEGRATION = f"tests/integration/test_{TARGET}.py" if TARGET else "tests/integration"
 DOCKER_TESTS = "tests/integration/test_docker_*.py"
 KUBERNETES_TESTS = "tests/integration/test_k8s_*.py"
-WITHOUT_ENGINES = () if TARGET else ("--ignore-glob=*/test_docker_*.py", "--ignore-glob=*/test_k8s_*.py")
+OLDER_TESTS = "tests/integration/test_older_*.py"
+PARTS_OF_THEIR_OWN = (DOCKER_TESTS, KUBERNETES_TESTS, OLDER_TESTS)
+OTHERS = () if TARGET else tuple(f"--ignore-glob=*/{Path(pattern).name}" for pattern in PARTS_OF_THEIR_OWN)
 
 
 @dataclass
@@ -278,6 +280,16 @@ def real_servers(*paths: str, options: Sequence[str] = ()) -> Callable[[Sequence
     return run
 
 
+def older_servers(words: Sequence[str]) -> Outcome:
+    """Tests with servers and engines of older generations; each worker takes the tests of one server."""
+    for name in ("prefect2", "orion"):
+        if not environments.folder_of(name).exists():
+            announce(f"{name}: its packages are fetched once")
+        environments.ensure(name)
+    tests = sorted(str(path.relative_to(CHECKOUT)) for path in CHECKOUT.glob(OLDER_TESTS))
+    return real_servers(*tests, options=["--dist=loadfile"])(words)
+
+
 def with_engine(engine: str, pattern: str) -> Callable[[Sequence[str]], Outcome]:
     """Tests that need an engine; one that is not there is brought up for them, and taken down again."""
 
@@ -307,7 +319,8 @@ PARTS = {
         Part("lint", lint),
         Part("units", units),
         Part("units-host", units_host),
-        Part("integration", real_servers(INTEGRATION, options=WITHOUT_ENGINES), alone=True),
+        Part("integration", real_servers(INTEGRATION, options=OTHERS), alone=True),
+        Part("generations", older_servers, alone=True),
         Part("docker", with_engine("docker", DOCKER_TESTS), alone=True),
         Part("kubernetes", with_engine("kubernetes", KUBERNETES_TESTS), alone=True),
     )

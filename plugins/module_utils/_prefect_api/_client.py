@@ -99,7 +99,7 @@ class PrefectApi(abc.ABC):
         message: str = "",
         transition_id: str | None = None,
     ) -> Verdict:
-        """Propose a state, never forced.
+        """Propose a state under the rules that Prefect 3 has for it.
 
         Sent again after a lost answer only with a ``transition_id`` (the repeat is recognised) or for a terminal
         type (the repeat is refused because it *is* in that state: ``state_type`` of the verdict tells).

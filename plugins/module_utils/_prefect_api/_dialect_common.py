@@ -54,6 +54,10 @@ class CommonApi(PrefectApi):
         """A state to be sent, in the words of the server."""
         return state
 
+    def _needs_force(self, state_type: str) -> bool:  # noqa: ARG002 - see Orion
+        """Whether the server takes this state only so over every state that Prefect 3 takes it over."""
+        return False
+
     def _job_variables(self, fields: Fields) -> dict[str, t.Any]:
         """What a deployment says of its infrastructure."""
         return fields.mapping("job_variables")
@@ -175,7 +179,7 @@ class CommonApi(PrefectApi):
         answer = self._transport.request(
             "POST",
             f"/flow_runs/{run_id}/set_state",
-            {"state": self._proposal(state), "force": False},
+            {"state": self._proposal(state), "force": self._needs_force(state_type)},
             repeatable=transition_id is not None or state_type in TERMINAL_TYPES,
             shape=dict,
         )

@@ -36,6 +36,10 @@ class PrefectApiOrion(CommonApi):
             return {"type": state["type"], "name": state["name"], "message": f"{CLAIM_MARK}{token}"}
         return state
 
+    def _needs_force(self, state_type: str) -> bool:
+        """Of a run that was stopped its engine may say last that it crashed."""
+        return state_type == "CANCELLED"
+
     def _prepare_creation(self, deployment: Deployment, body: dict[str, t.Any]) -> None:  # noqa: ARG002
         body["state"] = {"type": "PENDING", "name": "Pending", "message": RESERVED}
 

@@ -544,6 +544,9 @@ def test_prefect_has_to_be_there_and_of_the_servers_generation(attempts, tmp_pat
     attempts.infrastructure.preflight({"virtualenv": str(venv)}, "")
     with pytest.raises(SettingsError, match=r"virtualenv: .* has Prefect 3.4.0, the server has 2.20.26"):
         attempts.infrastructure.preflight({"virtualenv": str(venv)}, "2.20.26")
+    fake_python(venv / "bin", "2.20.26")
+    with pytest.raises(SettingsError, match=r"has Prefect 2.20.26, the server has 2.0b6\. .*'prefect==2.0b6'"):
+        attempts.infrastructure.preflight({"virtualenv": str(venv)}, "2.0b6")
     fake_python(venv / "bin", None)
     with pytest.raises(SettingsError, match=r"no Prefect in .*/venv.*pip install 'prefect==3"):
         attempts.infrastructure.preflight({"virtualenv": str(venv)}, "3.9.1")
