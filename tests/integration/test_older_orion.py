@@ -6,12 +6,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible_play import RunPlaybook, StartPlaybook
+from engines import hold_environment, is_alive, wait_for_held_engine, wait_until_gone
 from older_servers import OlderServer
 from orion_rest import OrionRest
 from prefect_server import ORION, PREFECT2, PrefectServer
@@ -37,6 +40,9 @@ def test_a_run_is_made_launched_and_executed_once(
         "idempotency_key": "once",
         "parameters": {"path": str(file)},
     }
+    look = run_playbook(orion.task(tmp_path / "state", **options), check=True).check()
+    assert (look.last["changed"], len(look.last["would_launch"])) == (True, 1)
+    assert not (tmp_path / "state").exists()
     first = run_playbook(orion.task(tmp_path / "state", **options)).check()
     result = first.last["run"]
     assert first.last["changed"] is True
@@ -44,7 +50,7 @@ def test_a_run_is_made_launched_and_executed_once(
     assert (result["state_type"], result["exit_code"]) == ("COMPLETED", 0)
     assert result["url"] == f"{orion.server.url}/flow-run/{result['flow_run_id']}"
     assert "the body runs" in first.stdout
-    assert "Orion 2.0b6 cannot keep the records of an attempt" in first.output
+    assert first.output.count("Orion 2.0b6 cannot keep the records of an attempt") == 1
     history = [state["type"] for state in orion.rest.state_history(result["flow_run_id"])]
     assert history == ["PENDING", "PENDING", "RUNNING", "COMPLETED"]
 
@@ -118,6 +124,30 @@ def test_plays_that_want_the_same_run_on_one_host_execute_it_once(
     assert {result["phase"] for result in results} == {"succeeded"}
     assert [result["action"] for result in results].count("launched") == 1
     assert run.executions == 1
+
+
+def test_a_claim_is_known_as_ours_and_the_gate_holds(
+    run_playbook: RunPlaybook, orion: OlderServer, tmp_path: Path
+) -> None:
+    """Engines that stop themselves between claim and gate: one dies there, the other one's run is cancelled."""
+    state_dir, env = tmp_path / "state", hold_environment(tmp_path / "hold", "claimed")
+    dying, cancelled = orion.counted_run(tmp_path), orion.counted_run(tmp_path)
+    launch = orion.task(state_dir, flow_run_id=dying.id, env=env, wait=False)
+    run_playbook(launch).check()
+    os.kill(wait_for_held_engine(state_dir), signal.SIGKILL)
+    wait_until_gone(state_dir)
+    died = run_playbook(orion.task(state_dir, flow_run_id=dying.id)).last["run"]
+    assert (died["state_type"], died["attempt"], died["diagnosis"]["category"]) == ("CRASHED", 1, "killed_by_signal")
+    assert orion.rest.flow_run(dying.id)["state"]["name"] == "Crashed"
+
+    stop = {**orion.task(state_dir, flow_run_id=cancelled.id, state="cancelled"), "name": "Cancel"}
+    run_playbook(orion.task(state_dir, flow_run_id=cancelled.id, env=env, wait=False)).check()
+    held = wait_for_held_engine(state_dir)
+    play = run_playbook(stop).check()
+    assert (play.last["run"]["phase"], play.last["run"]["action"]) == ("cancelled", "cancelled")
+    assert not is_alive(held)
+    assert orion.rest.state_type(cancelled.id) == "CANCELLED"
+    assert dying.executions + cancelled.executions == 0
 
 
 def test_failures_and_crashes_are_told_and_not_repeated(
