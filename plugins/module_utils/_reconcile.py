@@ -382,7 +382,8 @@ class Reconciler:
             raise
         except (InfrastructureError, SettingsError) as error:
             self._give_up(tracked, key, error)
-        return True
+            return True
+        return not _is_claimed(tracked, launch)
 
     def _take_place(self, tracked: Tracked) -> bool:
         """One of the places of ``concurrency``; it is free again when its run is at its end."""
@@ -416,6 +417,7 @@ class Reconciler:
             return False
         verdict = self.api.claim(tracked.flow_run_id, launch.token)
         if verdict.ours:
+            self._note_claim(tracked, launch)
             return True
         inherited = tracked.run is not None and tracked.run.transition_id in tokens_of_voided(tracked.entries)
         if inherited and verdict.state_type in ("PENDING", ""):
@@ -425,6 +427,16 @@ class Reconciler:
             return False
         self.ledger.void(launch.key, VOID_CANCELLED if verdict.state_type == "CANCELLED" else VOID_FOREIGN)
         return False
+
+    def _note_claim(self, tracked: Tracked, launch: Launch) -> None:
+        """What has just been written need not be read again."""
+        owner = dataclasses.replace(self.owner(launch), created=self.api.server_now())
+        others = (entry for entry in tracked.entries if entry.number != launch.key.number)
+        tracked.entries = (*others, Entry(launch.key.number, owner))
+        if tracked.run is not None:
+            tracked.run = dataclasses.replace(
+                tracked.run, state_type="PENDING", state_name="Pending", transition_id=launch.token
+            )
 
     def owner(self, launch: Launch) -> Owner:
         """The record of an attempt that is launched here."""
@@ -550,6 +562,10 @@ def _refuse_hopeless(tracked: Tracked) -> None:
         raise InfrastructureError(
             f"{reason}.", "Make sure that nothing of this attempt runs, then move it away.", "damaged_state"
         )
+
+
+def _is_claimed(tracked: Tracked, launch: Launch) -> bool:
+    return tracked.run is not None and tracked.run.transition_id == launch.token
 
 
 def _presences(tracked: Tracked) -> dict[int, tuple[Presence, t.Any]]:

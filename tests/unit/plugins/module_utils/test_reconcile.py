@@ -348,7 +348,7 @@ def test_no_more_than_concurrency_runs_are_live_at_once() -> None:
     )
     reconciler.begin(runs, "launched")
     reconciler.settle(runs)
-    assert [tracked.decision.phase for tracked in runs] == [Phase.RUNNING, Phase.RUNNING, Phase.QUEUED]
+    assert [tracked.decision.phase for tracked in runs] == [Phase.PENDING, Phase.PENDING, Phase.QUEUED]
     assert (len(world.bodies), runs[2].run and runs[2].run.state_type) == (2, "SCHEDULED")
 
     def end() -> None:
@@ -358,7 +358,7 @@ def test_no_more_than_concurrency_runs_are_live_at_once() -> None:
     world.host().on_wait += [end, lambda: None]
     reconciler.wait_once(runs, 1, output=False)
     reconciler.wait_once(runs, 1, output=False)
-    assert [tracked.decision.phase for tracked in runs] == [Phase.SUCCEEDED, Phase.RUNNING, Phase.RUNNING]
+    assert [tracked.decision.phase for tracked in runs] == [Phase.SUCCEEDED, Phase.PENDING, Phase.PENDING]
 
 
 def test_many_runs_are_settled_side_by_side_and_one_error_stops_no_other() -> None:
