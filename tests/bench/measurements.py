@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from docker_containers import containers
+from kubernetes_jobs import kubernetes_jobs
 from measuring import BENCH, Bench, Row, Usage, Usages, faster, run, seconds, slower
 from prefect_server import engine_python
 
@@ -311,4 +312,5 @@ MEASUREMENTS: dict[str, Callable[[Bench], list[Row]]] = {
     "gate": gate,
     "supervisor": supervisor,
     "docker": containers,
+    "kubernetes": kubernetes_jobs,
 }

@@ -1,0 +1,138 @@
+# Copyright (c) 2026, The flowops.prefect authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Jobs: one task against a loop over kubernetes.core's module, and against ``kubectl create`` of one file.
+
+No node takes their pods: what is measured is how Jobs come to be, not how engines import Prefect.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import statistics
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import environments
+import jobs
+import kubernetes_cluster
+from measuring import BENCH, TIMES, Bench, Row, Usage, Usages, faster, run, seconds, slower
+from prefect_server import PrefectServer
+
+NUMBER = 20
+MANY = 100
+# Tasks in one play where single tasks are compared.
+TASKS = 5
+CORE = "bench"
+NOWHERE = {"flowops-bench": "no-node"}
+LOOP = "kubernetes.core in a loop"
+FILE = f"`kubectl create` of one file (wanted: 1.5 {TIMES} its time and 3 s)"
+
+
+def kubernetes_jobs(bench: Bench) -> list[Row]:
+    """The task, the loop, the file, each with Jobs of its own, in turns; then those that repeat."""
+    used = Usages()
+    shares: list[float] = []
+    kubernetes_cluster.up()
+    for number in range(bench.rounds):
+        with _namespace(bench) as namespace:
+            for name, usage in _round(bench, namespace, shares):
+                used.add(name, usage)
+        bench.say(f"Jobs, round {number + 1}: {used.newest}")
+    # A loop of so many takes minutes: once is enough.
+    with _namespace(bench) as namespace:
+        used.add("many", _play(bench, [_task(namespace, flow_run_ids=_run_ids(bench, MANY))]))
+        used.add("many by loop", _play(bench, [_loop(namespace, MANY)]))
+    bench.say(f"{MANY} Jobs: {used.newest}")
+    return _rows(used, shares)
+
+
+@contextlib.contextmanager
+def _namespace(bench: Bench) -> Iterator[jobs.Namespace]:
+    """A new one; nothing in it ever reaches the server, which is known by its address alone."""
+    home, port = bench.folder / "server", int(bench.rest.api_url.split(":")[2].partition("/")[0])
+    made = jobs.make_namespace(PrefectServer(home, port))
+    try:
+        yield made
+    finally:
+        kubernetes_cluster.kubectl("delete", "namespace", made.name, "--wait=false")
+
+
+def _run_ids(bench: Bench, number: int) -> list[str]:
+    deployment = bench.rest.create_deployment("hello")["id"]
+    return [bench.rest.create_flow_run(deployment)["id"] for _number in range(number)]
+
+
+def _round(bench: Bench, namespace: jobs.Namespace, shares: list[float]) -> Iterator[tuple[str, Usage]]:
+    run_ids = _run_ids(bench, NUMBER)
+    yield "empty", _play(bench, [])
+    before = bench.server_cpu()
+    yield "task", _play(bench, [_task(namespace, flow_run_ids=run_ids)])
+    shares.append(bench.server_cpu() - before)
+    yield "task again", _play(bench, [_task(namespace, flow_run_ids=run_ids)])
+    yield "trivial", _play(bench, [{"name": "Trivial", "trivial": {}}] * TASKS)
+    yield "one", _play(bench, [_task(namespace, flow_run_id=run_ids[0])] * TASKS)
+    yield "loop", _play(bench, [_loop(namespace, NUMBER)])
+    yield "loop again", _play(bench, [_loop(namespace, NUMBER)])
+    yield "file", _file(bench, namespace)
+
+
+def _task(namespace: jobs.Namespace, **options: Any) -> dict[str, Any]:
+    """All at once, as the others do it."""
+    number = len(options.get("flow_run_ids", ())) or 1
+    return namespace.task(wait=False, node_selector=NOWHERE, concurrency=number, **options)
+
+
+def _manifest(namespace: jobs.Namespace, name: str) -> dict[str, Any]:
+    container = {"name": "prefect-job", "image": kubernetes_cluster.image(), "args": ["python", "-m", "prefect.engine"]}
+    pod = {"restartPolicy": "Never", "nodeSelector": NOWHERE, "containers": [container]}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": name, "namespace": namespace.name},
+        "spec": {"backoffLimit": 0, "template": {"spec": pod}},
+    }
+
+
+def _loop(namespace: jobs.Namespace, number: int) -> dict[str, Any]:
+    arguments = {
+        "kubeconfig": str(kubernetes_cluster.kubeconfig()),
+        "state": "present",
+        "definition": _manifest(namespace, f"loop-{number}-{{{{ item }}}}"),
+    }
+    return {"name": "A loop", "kubernetes.core.k8s": arguments, "loop": list(range(number))}
+
+
+def _file(bench: Bench, namespace: jobs.Namespace) -> Usage:
+    folder = bench.new_folder()
+    items = [_manifest(namespace, f"file-{number}") for number in range(NUMBER)]
+    Path(folder, "jobs.json").write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
+    kubectl = kubernetes_cluster.find_program("kubectl")
+    words = ["--kubeconfig", str(kubernetes_cluster.kubeconfig()), "create", "--filename", "jobs.json"]
+    return run([kubectl, *words], folder, bench.engine_environment)
+
+
+def _play(bench: Bench, tasks: list[dict[str, Any]]) -> Usage:
+    python = str(environments.ensure(CORE) / "bin" / "python")
+    hosts = {"localhost": {"ansible_python_interpreter": python}}
+    return bench.play(tasks, {"ANSIBLE_LIBRARY": str(BENCH / "library")}, core=CORE, hosts=hosts)
+
+
+def _rows(used: Usages, shares: list[float]) -> list[Row]:
+    work, many, again = f"{NUMBER} Jobs launched in one task", f"{MANY} Jobs launched in one task", "task repeated"
+    task, file = used.wall("task"), used.gross("file")
+    slowest = 1.5 * statistics.median(file) + 3
+    one = (used.cpu("one", TASKS), used.cpu("trivial", TASKS))
+    there = (used.wall("task again"), used.wall("loop again"))
+    return [
+        faster(work, f"{LOOP}: its time", task, used.wall("loop"), 7.0),
+        slower(f"{work}: CPU", f"{LOOP}: its CPU", used.cpu("task"), used.cpu("loop"), None),
+        Row(work, FILE, seconds(task), seconds(file), statistics.median(task), "s", slowest),
+        Row(f"{work}: CPU of the server", "-", seconds(shares), "-", statistics.median(shares), "s", None),
+        faster(many, f"{LOOP}: its time", used.wall("many"), used.wall("many by loop"), 15.0),
+        faster(f"{NUMBER} Jobs that are there, {again}", f"{LOOP}, nothing to do: its time", *there, 12.0),
+        slower(f"one Job that is there, {again}: CPU", "a trivial module", *one, 5.0),
+    ]
