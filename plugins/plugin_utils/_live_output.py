@@ -32,6 +32,7 @@ class LiveOutput:
         self._wanted = wanted
         self._kept: dict[str, collections.deque[str]] = {}
         self._keep = keep
+        self._shown: collections.Counter[str] = collections.Counter()
         self._phases: dict[str, str] = {}
         self._progress = ""
         self.cursors: dict[str, str] = {}
@@ -61,6 +62,7 @@ class LiveOutput:
             ends = [turn] if turn and not begins else []
             news.extend(f"[{name}] {line}" for line in [*begins, *lines, *ends])
             self._kept.setdefault(run_id, collections.deque(maxlen=self._keep)).extend(lines)
+            self._shown[run_id] += len(lines)
             if run["debug"]["cursor"]:
                 self.cursors[run_id] = run["debug"]["cursor"]
         return news
@@ -89,8 +91,10 @@ class LiveOutput:
     def put_tails(self, runs: t.Sequence[dict[str, t.Any]]) -> None:
         """The last poll of a streamed run brought only its last lines: give the result the kept tail."""
         for run in runs:
-            if run["flow_run_id"] in self._kept:
-                run["log"]["lines"] = list(self._kept[run["flow_run_id"]])
+            kept = self._kept.get(run["flow_run_id"])
+            if kept is not None:
+                run["log"]["lines"] = list(kept)
+                run["log"]["truncated"] |= self._shown[run["flow_run_id"]] > len(kept)
 
 
 def _phase(run: dict[str, t.Any]) -> str:
