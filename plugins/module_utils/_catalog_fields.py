@@ -57,6 +57,30 @@ _DEPLOYMENT = (
 
 _STATE = Field("state", "str", "task", choices=("present", "absent"), default="present")
 
+_FILTER = (
+    Field("deployments", "list", "filter", kind="deployments", elements="str", longest=100),
+    Field("flows", "list", "filter", kind="words", elements="str", longest=100),
+    Field("states", "list", "filter", kind="words", elements="str", longest=100),
+    Field("tags", "list", "filter", kind="tags", elements="str", longest=100),
+    Field("work_pools", "list", "filter", kind="words", elements="str", longest=100),
+    Field("name", "str", "filter", kind="line", longest=1024),
+    Field("after", "str", "filter", kind="moment", longest=64),
+    Field("before", "str", "filter", kind="moment", longest=64),
+)
+
+_RUN_IDS = tuple(field for field in ALL_FIELDS if field.name in ("flow_run_id", "flow_run_ids"))
+
+_NEW_RUN_NAMES = ("deployment", "parameters", "flow_run_name", "tags", "idempotency_key")
+_NEW_RUN = (
+    *(field for field in ALL_FIELDS if field.scope == "runs" and field.name in _NEW_RUN_NAMES),
+    Field("scheduled_time", "str", "run", kind="moment", longest=64),
+    Field("work_queue_name", "str", "run", kind="object_name", longest=255),
+    Field("job_variables", "dict", "run", kind="json", longest=1000, may_be_empty=True),
+)
+#: Options of a run that is still to be created.
+NEW_RUN = tuple(field.name for field in _NEW_RUN if field.name != "deployment")
+_ENDS = ("failed", "crashed", "cancelled", "wait_timeout")
+
 TABLES: dict[str, Table] = {
     "deployment": Table(
         (
@@ -67,5 +91,38 @@ TABLES: dict[str, Table] = {
             Field("from_file", "path", "task", kind="path"),
         ),
         {"deployments": _DEPLOYMENT},
+    ),
+    "flow_run": Table(
+        (
+            *_API,
+            Field(
+                "state",
+                "str",
+                "task",
+                choices=("created", "finished", "cancelled", "retried", "absent"),
+                default="created",
+            ),
+            *_RUN_IDS,
+            Field("filter", "dict", "task"),
+            Field("limit", "int", "task", default=20, minimum=1, maximum=10_000, unit="runs"),
+            *_NEW_RUN,
+            Field("wait", "bool", "task", default=True),
+            *(field for field in ALL_FIELDS if field.name == "wait_timeout"),
+            Field("fail_on", "list", "task", elements="str", choices=_ENDS, default=_ENDS, may_be_empty=True),
+        ),
+        {"filter": _FILTER},
+    ),
+    "flow_run_info": Table(
+        (
+            *_API,
+            *_RUN_IDS,
+            *_FILTER,
+            Field("limit", "int", "task", default=100, minimum=1, maximum=10_000, unit="runs"),
+            Field("offset", "int", "task", default=0, minimum=0, maximum=10_000_000, unit="runs"),
+            Field("order", "str", "task", choices=("newest_first", "oldest_first"), default="newest_first"),
+            Field("history", "bool", "task", default=False),
+            Field("artifacts", "bool", "task", default=False),
+            Field("log_limit", "int", "task", default=0, minimum=0, maximum=100_000, unit="records"),
+        ),
     ),
 }

@@ -167,6 +167,14 @@ def _moment(value: str) -> str:
     return aware.astimezone(datetime.timezone.utc).isoformat().replace("+00:00", "Z")
 
 
+def _words(values: list[t.Any]) -> list[str]:
+    return each(indexed(values), lambda path, value: _word(value, path))
+
+
+def _deployments(values: list[t.Any]) -> list[str]:
+    return each(indexed(values), lambda path, value: t.cast("str", KINDS["deployment"](_word(value, path))))
+
+
 CATALOG_KINDS: dict[str, t.Callable[[t.Any], t.Any]] = {
     "object_name": _name,
     "line": _line,
@@ -174,4 +182,7 @@ CATALOG_KINDS: dict[str, t.Callable[[t.Any], t.Any]] = {
     "json": _json,
     "steps": _steps,
     "schedules": _schedules,
+    "moment": _moment,
+    "words": _words,
+    "deployments": _deployments,
 }

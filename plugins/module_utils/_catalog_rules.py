@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.flowops.prefect.plugins.module_utils._catalog_fields import TABLES
+from ansible_collections.flowops.prefect.plugins.module_utils._catalog_fields import NEW_RUN, TABLES
 from ansible_collections.flowops.prefect.plugins.module_utils._checks import clean_all
 from ansible_collections.flowops.prefect.plugins.module_utils._flow_runner import checked
+from ansible_collections.flowops.prefect.plugins.module_utils._kinds import template_fields
 from ansible_collections.flowops.prefect.plugins.module_utils._problems import Problem, ProblemsError
 from ansible_collections.flowops.prefect.plugins.module_utils._rules import api_problems, exclusive_problems
 
@@ -115,4 +116,27 @@ def deployment_problems(entry: Options, path: str) -> t.Iterator[Problem]:
         )
 
 
-_RULES: dict[str, t.Callable[[Options], t.Iterator[Problem]]] = {"deployment": _deployment}
+def _flow_run(options: Options) -> t.Iterator[Problem]:
+    sources = [name for name in ("flow_run_id", "flow_run_ids", "filter", "deployment") if name in options]
+    if len(sources) != 1:
+        what = f"are given together: {', '.join(sources)}" if sources else "are missing"
+        yield Problem("flow_run_id, flow_run_ids, filter and deployment", what, "Give just one of them.")
+        return
+    state = options.get("state", "created")
+    if (state == "created") != ("deployment" in options):
+        remedy = "Give deployment." if state == "created" else "Give flow_run_id, flow_run_ids or filter."
+        yield Problem(sources[0], f"does not go with state {state}", remedy)
+    if "filter" in options and not options["filter"]:
+        yield Problem("filter", "is empty, which would be every run there is", "Say which runs.")
+    for name in NEW_RUN:
+        if name in options and "deployment" not in options:
+            remedy = "Remove it: an existing run keeps what it was created with."
+            yield Problem(name, "is for a run that the task creates", remedy)
+    names = template_fields(options.get("flow_run_name", ""))
+    for name in sorted(set(names).difference(options.get("parameters", {}))):
+        yield Problem(
+            "flow_run_name", f"uses {{{name}}}, and there is no such parameter here", "Give it in parameters."
+        )
+
+
+_RULES: dict[str, t.Callable[[Options], t.Iterator[Problem]]] = {"deployment": _deployment, "flow_run": _flow_run}

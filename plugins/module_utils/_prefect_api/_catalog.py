@@ -142,6 +142,10 @@ class Catalog(abc.ABC):
         """Make a run of a deployment. :returns: the run, and whether it is new."""
 
     @abc.abstractmethod
+    def find_run_by_key(self, deployment_id: str, key: str) -> Document | None:
+        """The run of a deployment that was made with this idempotency key."""
+
+    @abc.abstractmethod
     def set_run_job_variables(self, flow_run_id: str, job_variables: Document) -> None:
         """Replace the run's own job variables."""
 

@@ -129,6 +129,11 @@ class CatalogV3(Catalog):
         answer = self._transport.request("POST", path, body, repeatable=True, shape=dict)
         return answer.data, answer.status == 201
 
+    def find_run_by_key(self, deployment_id: str, key: str) -> Document | None:
+        runs = {"deployment_id": {"any_": [deployment_id]}, "idempotency_key": {"any_": [key]}}
+        found = self._list_all("/flow_runs/filter", {"flow_runs": runs}, 1)
+        return found[0] if found else None
+
     def set_run_job_variables(self, flow_run_id: str, job_variables: Document) -> None:
         self._send("PATCH", _run(flow_run_id), {"job_variables": job_variables})
 
