@@ -245,6 +245,8 @@ class Reconciler:
             if not todo:
                 return
             self._act(todo)
+            # What was held back is tried again later, not now.
+            todo = [tracked for tracked in todo if tracked.acts]
         for tracked in todo:
             if tracked.acts:
                 tracked.error = InfrastructureError(

@@ -306,6 +306,24 @@ def test_infrastructure_that_cannot_be_had_leaves_the_run_alone() -> None:
     assert not world.api.inputs
 
 
+def test_what_is_still_under_way_is_looked_at_once_each_time() -> None:
+    world = World()
+    run_id = world.api.add(make_run())
+    reconciler, tracked = world.reconciler(), world.tracked(run_id)
+    asked: list[Launch] = []
+
+    def under_way(launch: Launch) -> str:
+        asked.append(launch)
+        return "image flows:1 is being pulled"
+
+    world.host().provide = under_way  # type: ignore[method-assign]
+    reconciler.begin([tracked], "launched")
+    reconciler.settle([tracked])
+    assert len(asked) == 1
+    assert (tracked.decision.phase, tracked.decision.reason) == (Phase.QUEUED, "image flows:1 is being pulled")
+    assert (tracked.settled, world.api.runs[run_id].state_type, world.api.inputs) == (False, "SCHEDULED", {})
+
+
 def test_the_server_hears_where_a_run_is_before_it_starts() -> None:
     world = World(outcome="COMPLETED")
     run_id = world.api.add(make_run())
