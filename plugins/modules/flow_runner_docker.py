@@ -52,7 +52,8 @@ attributes:
 requirements:
   - Python 3.9 or newer and the Docker SDK for Python (the package C(docker)) where the module runs.
   - A Docker Engine for Linux containers, 20.10 or newer.
-  - An image with Prefect 3, found by the command C(python) (O(image)).
+  - A server of Prefect 3. Prefect 2.20 speaks the same and has not been tried with this module; Orion is refused.
+  - An image with the server's generation of Prefect, found by the command C(python) (O(image)).
 notes:
   - B(Exactly once.) Who owns an attempt and whether its engine may start is recorded on the Prefect server,
     write-once, and the engine itself has to win that record before the flow begins. Two plays for the same run, a
@@ -122,7 +123,7 @@ EXAMPLES = r"""
       - prefect
       - warehouse
     volumes:
-      - /srv/data:/data:ro
+      - warehouse-data:/data:ro
     mem_limit: 512m
     runs:
       - parameters:
@@ -150,11 +151,11 @@ EXAMPLES = r"""
 - name: Start a run on another machine's engine and leave it alone
   flowops.prefect.flow_runner_docker:
     api_url: "{{ prefect_api_url }}"
-    docker_host: tcp://engine.example.com:2376
+    docker_host: "{{ engine }}"    # such as tcp://engine.example.com:2376
     validate_certs: true
-    ca_path: /etc/docker/ca.pem
-    client_cert: /etc/docker/cert.pem
-    client_key: /etc/docker/key.pem
+    ca_path: "{{ engine_certificates }}/ca.pem"
+    client_cert: "{{ engine_certificates }}/cert.pem"
+    client_key: "{{ engine_certificates }}/key.pem"
     deployment: hello/quickstart
     security_profile: restricted
     run_timeout: 3600
@@ -164,11 +165,11 @@ EXAMPLES = r"""
 - name: Stop it
   flowops.prefect.flow_runner_docker:
     api_url: "{{ prefect_api_url }}"
-    docker_host: tcp://engine.example.com:2376
+    docker_host: "{{ engine }}"
     validate_certs: true
-    ca_path: /etc/docker/ca.pem
-    client_cert: /etc/docker/cert.pem
-    client_key: /etc/docker/key.pem
+    ca_path: "{{ engine_certificates }}/ca.pem"
+    client_cert: "{{ engine_certificates }}/cert.pem"
+    client_key: "{{ engine_certificates }}/key.pem"
     flow_run_id: "{{ background.run.flow_run_id }}"
     state: cancelled
     stop_grace: 10
@@ -189,7 +190,7 @@ EXAMPLES = r"""
         count: 1
         capabilities: [[gpu]]
     container_create_kwargs:
-      cpu_count: 4
+      cpu_shares: 512
       ipc_mode: host
 """
 

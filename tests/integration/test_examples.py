@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import ast
 import textwrap
 import uuid
 from pathlib import Path
@@ -15,11 +14,12 @@ from typing import Any
 import pytest
 import yaml
 from ansible_play import COLLECTION_ROOT, PlayResult, RunPlaybook
+from module_docs import documented, split, tasks_of
 from prefect_rest import FLOWS, PrefectRest
 from prefect_server import engine_python
 from runner import runner_task
 
-#: Their examples name registries, networks and namespaces that no test can have.
+#: Their examples are executed by tests with their engines.
 NEED_AN_ENGINE = ("flow_runner_docker", "flow_runner_k8s")
 MODULES = sorted(
     path for path in (COLLECTION_ROOT / "plugins" / "modules").glob("*.py") if path.stem not in NEED_AN_ENGINE
@@ -44,26 +44,6 @@ HEAD = """
       state_dir: "{{ test_state_dir }}"
   tasks:
 """
-
-
-def documented(path: Path, name: str) -> str:
-    """One of the texts that document a module."""
-    for node in ast.parse(path.read_text()).body:
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == name:
-            return str(ast.literal_eval(node.value))
-    raise AssertionError(f"{path.name} has no {name}")
-
-
-class _Loader(yaml.SafeLoader):
-    """Understands Ansible's tag for texts that are no templates."""
-
-
-_Loader.add_constructor("!unsafe", lambda loader, node: loader.construct_scalar(node))
-
-
-def tasks_of(examples: str) -> list[dict[str, Any]]:
-    tasks: list[dict[str, Any]] = yaml.load(examples, Loader=_Loader)  # noqa: S506  # a safe loader
-    return tasks
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: path.stem)
@@ -99,16 +79,11 @@ def _execute_with_a_failed_run(
     deployment = rest.get("/deployments/name/hello/quickstart")
     run_id = rest.create_flow_run(deployment["id"])["id"]
     rest.set_state(run_id, "FAILED", force=True)
-    (example,) = [text for text in _split(examples) if tasks_of(text)[0]["name"] == name]
     batch = {"flow_run_ids": [run_id], "failed_runs": [run_id]}
-    play = run_playbook(HEAD + textwrap.indent(example, "    "), extra_vars={**variables, "batch": batch}).check()
+    play = run_playbook(
+        HEAD + textwrap.indent(split(examples)[name], "    "), extra_vars={**variables, "batch": batch}
+    ).check()
     assert (play.last["run"]["attempt"], play.last["run"]["phase"]) == (2, "succeeded")
-
-
-def _split(examples: str) -> list[str]:
-    """The text of each task."""
-    parts = examples.strip().split("\n- ")
-    return [parts[0], *(f"- {part}" for part in parts[1:])]
 
 
 @pytest.fixture
