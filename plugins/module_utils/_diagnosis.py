@@ -198,6 +198,11 @@ _REFUSALS: dict[str, tuple[str, str, bool]] = {
         True,
     ),
     "not_found": ("the server does not know this flow run any more", "Make a new flow run.", False),
+    "records_failed": (
+        "the records of the attempt cannot be kept on the host",
+        "See what is wrong with the state directory (state_dir), then make a new flow run.",
+        False,
+    ),
     "claimed_elsewhere": ("another launcher has claimed this run", "Nothing to do: follow that launcher.", False),
     "foreign": ("another launcher owns this attempt", "Nothing to do: follow that launcher.", False),
     "cancelled": ("the run was cancelled before its engine started", "", False),

@@ -50,13 +50,18 @@ attributes:
         the better choice, since the runs go on by themselves.
 requirements:
   - Python 3.9 or newer on the managed host, and nothing else.
-  - Prefect 3 in the environment that the engine runs in (O(python), O(virtualenv), O(condaenv)).
+  - A server of Prefect 3, Prefect 2.20 or Orion 2.0b6.
+  - The server's generation of Prefect in the environment that the engine runs in (O(python), O(virtualenv),
+    O(condaenv)). Another one is refused before anything is claimed.
   - Linux. On macOS, where this is not tested, only the process group of the engine can be stopped. Windows is refused.
 notes:
   - B(Exactly once.) Who owns an attempt and whether its engine may start is recorded on the Prefect server,
     write-once, and the engine itself has to win that record before the flow begins. Two plays for the same run, a
     killed controller or a repeated task therefore never make the flow run twice. The other side adopts or follows the
     run and reports the same end.
+  - B(Orion 2.0b6) cannot keep such records. They are kept in the O(state_dir) of the host instead, so a run is executed
+    once there, and the result warns of it. Never launch one run from two places. O(rerun) and, for what runs,
+    O(state=cancelled) are refused with another way to the same end.
   - B(A play that is killed loses nothing.) The same task finds its runs again by their ids or by O(idempotency_key),
     and waits on. Without either it cannot.
   - B(An exit code says nothing about the flow.) The engine exits with 0 for a failed flow. RV(runs[].state) comes

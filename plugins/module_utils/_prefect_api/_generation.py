@@ -58,8 +58,8 @@ ORION = Generation(
     "prefect==2.0b6",
     lacks={
         Ability.RECORDS: "Use flow_runner_subprocess, or a Prefect 2.20 or Prefect 3 server.",
-        Ability.CANCELLING: "Set the flow run to Cancelled in Prefect, then run a task with state: absent, which "
-        "stops what runs here.",
+        Ability.CANCELLING: "Set the flow run to Cancelled with Prefect's client, then run a task with state: absent, "
+        "which stops what runs here.",
         Ability.RERUN: "Make a new flow run.",
     },
 )
