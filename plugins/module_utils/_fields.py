@@ -13,6 +13,7 @@ Argument specs (``_argspec``), the host's validation (``_checks``, ``_task``), t
 from __future__ import annotations
 
 import dataclasses
+import functools
 import typing as t
 
 #: 366 days; nothing here is meant to be longer, and a typo in milliseconds is caught.
@@ -25,6 +26,9 @@ RUNNER_SCOPES: dict[str, tuple[str, ...]] = {
     "kubernetes": ("runs", "lifecycle", "api", "engine", "universal", "kubernetes", "kubernetes_api"),
 }
 
+#: The runner type that leaves it to run, deployment and pool which of the others it is.
+UNIVERSAL = "universal"
+
 #: Scopes whose options describe the infrastructure: they make up ``RunRequest.settings``.
 SETTINGS_SCOPES = ("subprocess", "docker", "kubernetes")
 
@@ -35,6 +39,7 @@ CONNECTION_SCOPES = ("docker_api", "kubernetes_api")
 _RUNNER_DEFAULTS: dict[str, dict[str, t.Any]] = {
     "docker": {"start_timeout": 900.0},
     "kubernetes": {"start_timeout": 900.0},
+    UNIVERSAL: {"start_timeout": None},
 }
 
 #: Names that options have for one runner type only: the seed era's two watch timeouts are two of our clocks.
@@ -158,6 +163,11 @@ _UNIVERSAL = (
     Field(
         "secret_env", "dict", "universal", kind="secret_env", no_log=True, longest=1000, may_be_empty=True, per_run=True
     ),
+)
+
+_FLOW_RUNNER = (
+    Field("type", "str", "flow_runner", choices=(UNIVERSAL, *RUNNER_SCOPES), per_run=True),
+    Field("default_type", "str", "flow_runner", choices=tuple(RUNNER_SCOPES), default="subprocess"),
 )
 
 _SUBPROCESS = (
@@ -338,7 +348,7 @@ _KUBERNETES_API = (
 )
 
 ALL_FIELDS = (
-    *(*_RUNS, *_LIFECYCLE, *_API, *_ENGINE, *_UNIVERSAL, *_SUBPROCESS),
+    *(*_RUNS, *_LIFECYCLE, *_API, *_ENGINE, *_FLOW_RUNNER, *_UNIVERSAL, *_SUBPROCESS),
     *(*_DOCKER, *_DOCKER_API, *_KUBERNETES, *_KUBERNETES_API),
 )
 
@@ -392,6 +402,8 @@ _RESULT_MARKS = frozenset(("phase", "action", "infrastructure", "diagnosis"))
 
 def fields_of(runner_type: str) -> tuple[Field, ...]:
     """All options of a runner type."""
+    if runner_type == UNIVERSAL:
+        return _universal_fields()
     scopes = RUNNER_SCOPES[runner_type]
     return tuple(_adapted(field, runner_type) for field in ALL_FIELDS if field.scope in scopes)
 
@@ -403,6 +415,42 @@ def _adapted(field: Field, runner_type: str) -> Field:
     if (default, aliases) == (field.default, field.aliases):
         return field
     return dataclasses.replace(field, default=default, aliases=aliases)
+
+
+#: Beside those of Kubernetes and of the API these names would say too little.
+_PREFIXED = frozenset(
+    (
+        *("tls", "validate_certs", "tls_hostname", "ca_path", "client_cert", "client_key"),
+        *("api_version", "timeout", "use_ssh_client"),
+    )
+)
+
+
+def universal_name(field: Field) -> str:
+    """What an option of one runner type is called where there are those of all."""
+    return f"docker_{field.name}" if field.scope == "docker_api" and field.name in _PREFIXED else field.name
+
+
+@functools.cache
+def _universal_fields() -> tuple[Field, ...]:
+    """The options of all runner types; what several of them have is checked again when the type is known."""
+    fields: dict[str, Field] = {}
+    for field in ALL_FIELDS:
+        name = universal_name(field)
+        one = field if name == field.name else dataclasses.replace(field, name=name, aliases=())
+        one = _adapted(one, UNIVERSAL)
+        fields[name] = _common(fields[name], one) if name in fields else one
+    return tuple(fields.values())
+
+
+def _common(one: Field, other: Field) -> Field:
+    """What is right for either of two options of one name."""
+    return dataclasses.replace(
+        one,
+        kind=one.kind if one.kind == other.kind else "",
+        elements=one.elements if one.elements == other.elements else "raw",
+        choices=tuple(dict.fromkeys((*one.choices, *other.choices))),
+    )
 
 
 def per_run_fields_of(runner_type: str) -> tuple[Field, ...]:

@@ -106,13 +106,21 @@ def render(template: t.Mapping[str, t.Any], variables: Document, server: Server,
         }
     if only:
         configuration = {name: part for name, part in configuration.items() if name == only}
-    applied = _applied(configuration, {**defaults, **variables}, "")
-    env = applied.get("env")
-    secret = _secret_names(env)
-    resolved = _resolved(applied, server, "")
+    return resolved(_applied(configuration, {**defaults, **variables}, ""), server)
+
+
+def resolved(configuration: Document, server: Server) -> Rendered:
+    """The configuration with what the server holds in the place of its placeholders."""
+    secret = _secret_names(configuration.get("env"))
+    found = t.cast("Document", _resolved(configuration, server, ""))
     if secret is None:
-        secret = resolved["env"] if isinstance(resolved.get("env"), dict) else {}
-    return Rendered(resolved, frozenset(secret))
+        secret = found["env"] if isinstance(found.get("env"), dict) else {}
+    return Rendered(found, frozenset(secret))
+
+
+def default_of(template: t.Mapping[str, t.Any], variable: str) -> t.Any:
+    """The default that a template gives a variable."""
+    return _parts(template)[1].get(variable)
 
 
 def _parts(template: t.Mapping[str, t.Any]) -> tuple[Document, Document]:

@@ -225,8 +225,12 @@ def _secret_variables(env: t.Any) -> list[str]:
     """Values of variables that look secret by name, less those that are settings."""
     if not isinstance(env, dict):
         return []
-    suspects = [text for name, value in env.items() if looks_secret(str(name)) for text in _texts(value)]
-    return [text for text in suspects if text.strip().lower() not in _HARMLESS]
+    return worth_masking(text for name, value in env.items() if looks_secret(str(name)) for text in _texts(value))
+
+
+def worth_masking(texts: t.Iterable[str]) -> list[str]:
+    """Those of the texts that could be secrets."""
+    return [text for text in texts if text.strip().lower() not in _HARMLESS]
 
 
 def secrets_in(document: t.Any) -> list[str]:
@@ -237,7 +241,7 @@ def secrets_in(document: t.Any) -> list[str]:
         return []
     values = [text for entry in document.values() for text in secrets_in(entry)]
     secret = [entry for name, entry in document.items() if _holds_secret(name, entry)]
-    return [*values, *(text for text in secret if text.strip().lower() not in _HARMLESS)]
+    return [*values, *worth_masking(secret)]
 
 
 def concealed(document: t.Any) -> t.Any:

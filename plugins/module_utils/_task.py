@@ -66,6 +66,7 @@ class RunRequest:
     :arg settings: every setting of the runner type, merged: default < task < entry; None where nothing was said.
     :arg env: merged; None means that the variable must not be there, whoever else would set it.
     :arg secret_env: merged, and disjoint from ``env``.
+    :arg sources: by setting, who said so; only where the server was asked too.
     """
 
     position: int
@@ -79,6 +80,7 @@ class RunRequest:
     settings: dict[str, t.Any]
     env: dict[str, str | None]
     secret_env: dict[str, str] = dataclasses.field(repr=False)
+    sources: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,12 +133,22 @@ def parse_task(params: t.Mapping[str, t.Any], runner_type: str) -> Task:
     :arg params: as Ansible hands them over; raw values are fine too, nothing is taken for granted.
     :raises SettingsError: lists everything that is wrong.
     """
-    options, problems = _checked(params, runner_type)
-    if not problems:
-        options, problems = _on_this_host(options, runner_type)
+    options = parse_options(params, runner_type)
+    options, problems = _on_this_host(options, runner_type)
     if problems:
         raise settings_error(problems, params, runner_type)
     return _task(options, runner_type)
+
+
+def parse_options(params: t.Mapping[str, t.Any], runner_type: str) -> dict[str, t.Any]:
+    """A task's options, each in its clean form; what was left open is absent.
+
+    :raises SettingsError: lists everything that is wrong.
+    """
+    options, problems = _checked(params, runner_type)
+    if problems:
+        raise settings_error(problems, params, runner_type)
+    return options
 
 
 def problems_of(params: t.Mapping[str, t.Any], runner_type: str) -> list[str]:
@@ -276,22 +288,24 @@ def connection_warnings(api: ApiOptions) -> list[str]:
 
 
 def _requests(options: dict[str, t.Any], runner_type: str) -> list[RunRequest]:
+    return [_request(n, label, entry, options, runner_type) for n, (label, entry) in enumerate(named_runs(options))]
+
+
+def named_runs(options: t.Mapping[str, t.Any]) -> list[tuple[str, dict[str, t.Any]]]:
     """The runs in the task's order, each with its label and its part of the options."""
     if "flow_run_ids" in options:
-        named = [(f"flow_run_ids[{n}]", {"flow_run_id": run}) for n, run in enumerate(options["flow_run_ids"])]
-    elif "runs" in options:
-        named = [(f"runs[{n}]", entry) for n, entry in enumerate(options["runs"])]
-    elif "flow_run_id" in options:
-        named = [("flow_run_id", {"flow_run_id": options["flow_run_id"]})]
-    else:
-        named = [("deployment", {})]
-    return [_request(n, label, entry, options, runner_type) for n, (label, entry) in enumerate(named)]
+        return [(f"flow_run_ids[{n}]", {"flow_run_id": run}) for n, run in enumerate(options["flow_run_ids"])]
+    if "runs" in options:
+        return [(f"runs[{n}]", entry) for n, entry in enumerate(options["runs"])]
+    if "flow_run_id" in options:
+        return [("flow_run_id", {"flow_run_id": options["flow_run_id"]})]
+    return [("deployment", {})]
 
 
 def _request(
     position: int, label: str, entry: dict[str, t.Any], options: dict[str, t.Any], runner_type: str
 ) -> RunRequest:
-    env, secret_env = _environments(options, entry)
+    env, secret_env = merged_environments((options, entry))
     flow_run_id = entry.get("flow_run_id")
     new = {**options, **entry} if flow_run_id is None else {}
     parameters = effective_parameters(options, entry) if new else {}
@@ -323,11 +337,13 @@ def _settings(options: dict[str, t.Any], entry: dict[str, t.Any], runner_type: s
     return merged
 
 
-def _environments(options: dict[str, t.Any], entry: dict[str, t.Any]) -> tuple[dict[str, str | None], dict[str, str]]:
+def merged_environments(
+    levels: t.Iterable[t.Mapping[str, t.Any]],
+) -> tuple[dict[str, str | None], dict[str, str]]:
     """``env`` and ``secret_env`` merged; whoever says something about a variable last is the one who counts."""
     env: dict[str, str | None] = {}
     secret: dict[str, str] = {}
-    for level in (options, entry):
+    for level in levels:
         for name, value in level.get("env", {}).items():
             secret.pop(name, None)
             env[name] = value

@@ -81,7 +81,8 @@ def task_model(runner_type: str) -> type[pydantic.BaseModel]:
 
 
 def _type(field: Field) -> t.Any:
-    return list[dict[str, t.Any]] if field.elements == "dict" else _TYPES[field.type]
+    elements = {"dict": list[dict[str, t.Any]], "raw": list[t.Any]}
+    return elements.get(field.elements) or _TYPES[field.type]
 
 
 def _model(name: str, members: dict[str, t.Any]) -> type[pydantic.BaseModel]:

@@ -96,16 +96,16 @@ class RunnerAction(ActionBase):
                 "deployment: the play has several hosts and each of them would make a flow run. "
                 "Say run_once: true or delegate_to for one run, or per_host: true for one on each host."
             )
-        if self._in_awx_container() and args.get("wait") is not None and not _true(args.get("wait")):
+        if self._in_awx_container(args) and args.get("wait") is not None and not _true(args.get("wait")):
             problems.append(
                 "wait: false cannot work on localhost in AWX: its container ends with the job and so would the run. "
                 "Run the task on a host of its own, or wait."
             )
         return problems
 
-    def _in_awx_container(self) -> bool:
+    def _in_awx_container(self, args: dict[str, t.Any]) -> bool:
         in_awx = "awx_job_id" in self._vars or "tower_job_id" in self._vars
-        return self.runner_type == "subprocess" and in_awx and self._connection.transport == "local"
+        return args.get("type", self.runner_type) == "subprocess" and in_awx and self._connection.transport == "local"
 
     def _refusal(self, args: dict[str, t.Any], problems: list[str]) -> dict[str, t.Any]:
         return {
@@ -170,14 +170,19 @@ class RunnerAction(ActionBase):
         """The same task for the runs that the first call found or made, by their ids."""
         rest = {name: value for name, value in args.items() if name not in _FIRST_CALL_ONLY}
         entries = args.get("runs")
-        if not entries:
+        found = [self._found(run) for run in first["runs"]]
+        if not entries and not any(found):
             return {**rest, "flow_run_ids": first["flow_run_ids"]}
         names = {name for field in per_run_fields_of(self.runner_type) for name in field.names}.difference(
             _FIRST_CALL_ONLY
         )
-        settings = [{name: value for name, value in entry.items() if name in names} for entry in entries]
-        ids = first["flow_run_ids"]
-        return {**rest, "runs": [{**own, "flow_run_id": run_id} for own, run_id in zip(settings, ids)]}
+        settings = [{name: value for name, value in entry.items() if name in names} for entry in entries or found]
+        own = [{**one, **more} for one, more in zip(settings, found)]
+        return {**rest, "runs": [{**one, "flow_run_id": run_id} for one, run_id in zip(own, first["flow_run_ids"])]}
+
+    def _found(self, _run: dict[str, t.Any]) -> dict[str, t.Any]:
+        """What the first call found out about a run, as options for the polls: it is to stay so while they last."""
+        return {}
 
     def _poll(self, args: dict[str, t.Any], first: dict[str, t.Any], live: LiveOutput) -> dict[str, t.Any]:
         """Execute the module again and again until every run is at its end or patience is over."""
