@@ -81,6 +81,15 @@ _NEW_RUN = (
 NEW_RUN = tuple(field.name for field in _NEW_RUN if field.name != "deployment")
 _ENDS = ("failed", "crashed", "cancelled", "wait_timeout")
 
+_LIMIT = Field("concurrency_limit", "int", "pool", minimum=-1, maximum=1_000_000, unit="runs")
+_POOL = (
+    Field("name", "str", "pool", kind="object_name", longest=255),
+    _STATE,
+    Field("description", "str", "pool", longest=65_536, may_be_empty=True),
+    _LIMIT,
+    Field("paused", "bool", "pool"),
+)
+
 TABLES: dict[str, Table] = {
     "deployment": Table(
         (
@@ -124,5 +133,23 @@ TABLES: dict[str, Table] = {
             Field("artifacts", "bool", "task", default=False),
             Field("log_limit", "int", "task", default=0, minimum=0, maximum=100_000, unit="records"),
         ),
+    ),
+    "deployment_info": Table(
+        (
+            *_API,
+            Field("deployments", "list", "filter", kind="deployments", elements="str", longest=1000),
+            Field("flows", "list", "filter", kind="words", elements="str", longest=100),
+            Field("tags", "list", "filter", kind="tags", elements="str", longest=100),
+        )
+    ),
+    "work_pool": Table(
+        (
+            *_API,
+            *_POOL,
+            Field("type", "str", "pool", kind="line", longest=255),
+            Field("base_job_template", "dict", "pool", kind="json", longest=100, may_be_empty=True),
+            Field("queues", "list", "pool", elements="dict", longest=1000),
+        ),
+        {"queues": (*_POOL, Field("priority", "int", "pool", minimum=1, maximum=1_000_000))},
     ),
 }

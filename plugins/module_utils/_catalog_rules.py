@@ -139,4 +139,27 @@ def _flow_run(options: Options) -> t.Iterator[Problem]:
         )
 
 
-_RULES: dict[str, t.Callable[[Options], t.Iterator[Problem]]] = {"deployment": _deployment, "flow_run": _flow_run}
+def _work_pool(options: Options) -> t.Iterator[Problem]:
+    if not options.get("name"):
+        yield Problem("name", "is missing", "Give the name of the work pool.")
+    elif options["name"].lower().startswith("prefect"):
+        yield Problem("name", "begins with prefect, which the server reserves for itself", "Give another name.")
+    if options.get("state") == "absent" and options.get("queues"):
+        yield Problem("queues", "does not go with state absent, which removes the pool with its queues", "Remove it.")
+    seen: set[str] = set()
+    for index, queue in enumerate(options.get("queues", [])):
+        path, name = f"queues[{index}].name", queue.get("name", "")
+        if not name:
+            yield Problem(path, "is missing", "Give the name of the queue.")
+        if name in seen:
+            yield Problem(path, "is a queue that was named before", "Name every queue once.")
+        if name == "default" and queue.get("state") == "absent":
+            yield Problem(path, "is the pool's own queue, which cannot be removed", "Remove the entry.")
+        seen.add(name)
+
+
+_RULES: dict[str, t.Callable[[Options], t.Iterator[Problem]]] = {
+    "deployment": _deployment,
+    "flow_run": _flow_run,
+    "work_pool": _work_pool,
+}
