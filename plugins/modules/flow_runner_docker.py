@@ -71,6 +71,9 @@ notes:
     container shares the host's network. With O(networks) or O(network_mode) it has a network of its own, where the
     address becomes C(host.docker.internal), and the API has to listen on more than the loopback interface. O(env) and
     O(engine_api_url) are never changed.
+  - B(Files of the host) are not in the container. The engine gets O(api_ca_path) as C(PREFECT_API_SSL_CERT_FILE), so
+    mount the file at the same place with O(volumes), or name one of the image in O(env); a warning says so.
+    O(api_client_cert) and O(api_client_key) are for the module alone.
   - B(An image is pulled before its run is claimed.) How far the pull is appears in the play. It goes on in a process of
     its own where the module runs, so a play that is killed does not lose it. A pull that fails leaves the run as it
     was, scheduled. What the engine refuses later, such as a container whose command is missing, is reported to the

@@ -48,12 +48,14 @@ from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._d
 from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._docker_pull import Images
 from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._docker_spec import (
     ATTEMPT_LABEL,
+    CA_VARIABLE,
     RUN_LABEL,
     TOKEN_LABEL,
     ContainerSpec,
     EngineFacts,
     container_name,
     container_spec,
+    mounts,
 )
 from ansible_collections.flowops.prefect.plugins.module_utils._launch import AttemptKey, Launch
 from ansible_collections.flowops.prefect.plugins.module_utils._observation import LogChunk, Observation, Presence
@@ -75,7 +77,9 @@ _READ = 64 * 1024
 
 def docker_infrastructure(task: Task) -> DockerInfrastructure:
     """Set up from a task's options."""
-    return DockerInfrastructure(Connection(task.connection), task.connection, patient=not task.is_followed)
+    made = DockerInfrastructure(Connection(task.connection), task.connection, patient=not task.is_followed)
+    made.api_ca_path = task.api.ca_path
+    return made
 
 
 class DockerInfrastructure(Infrastructure):
@@ -93,6 +97,8 @@ class DockerInfrastructure(Infrastructure):
         self._connection = connection
         self._images = Images(connection, options, patient)
         self._server_version = ""
+        #: A file of this host, which the engine in the container is told to use as well.
+        self.api_ca_path: str | None = None
         self._prepared: dict[AttemptKey, str] = {}
         self._over: dict[str, Observation] = {}
         self._stopped: set[AttemptKey] = set()
@@ -241,6 +247,11 @@ class DockerInfrastructure(Infrastructure):
         """See :meth:`Infrastructure.prepare`."""
         spec = self._spec(launch, self._image(launch.settings))
         self._warnings.extend(spec.warnings)
+        if launch.environment.get(CA_VARIABLE) == self.api_ca_path and not mounts(launch.settings, self.api_ca_path):
+            self._warnings.append(
+                f"api_ca_path: the engine looks for {self.api_ca_path} in its container. Unless the image has that file,"
+                f" mount it with volumes, or say in env with {CA_VARIABLE} which file to use."
+            )
         container = self._create(spec) or self._adopt(launch)
         self._join(container, spec.networks[1:])
         self._prepared[launch.key] = container

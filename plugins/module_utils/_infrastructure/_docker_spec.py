@@ -32,6 +32,7 @@ SPEC_LABEL = LABEL_PREFIX + "spec-hash"
 PULL_LABEL = LABEL_PREFIX + "pull-seconds"
 RUN_TIMEOUT_LABEL = LABEL_PREFIX + "run-timeout"
 
+CA_VARIABLE = "PREFECT_API_SSL_CERT_FILE"
 GATEWAY = "host.docker.internal"
 
 _LOOPBACK = ("localhost", "127.0.0.1")
@@ -252,6 +253,12 @@ def _expanded(volume: str) -> str:
                 f"volumes: {volume} has a variable or a user that this host does not know.", "Give the full path."
             )
     return f"{source}:{rest}"
+
+
+def mounts(settings: t.Mapping[str, t.Any], path: str | None) -> bool:
+    """Whether a volume brings a path into the container; nothing has to be brought for none."""
+    targets = [volume.split(":")[1] for volume in settings.get("volumes") or ()]
+    return path is None or any(path == target or path.startswith(target.rstrip("/") + "/") for target in targets)
 
 
 def _add_kwargs(settings: t.Mapping[str, t.Any], host: dict[str, t.Any], arguments: dict[str, t.Any]) -> None:

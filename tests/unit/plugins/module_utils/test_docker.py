@@ -260,6 +260,19 @@ class TestSpec:
         assert container.host["binds"] == ["/home/ada/data:/data:ro", "named:/cache"]
         assert container.arguments["volumes"] == ["/data", "/cache"]
 
+    @pytest.mark.parametrize(
+        ("volumes", "path", "there"),
+        [
+            ([], None, True),
+            ([], "/etc/ca.pem", False),
+            (["/x:/etc/ca.pem:ro"], "/etc/ca.pem", True),
+            (["/x:/etc"], "/etc/ca.pem", True),
+            (["/x:/et"], "/etc/ca.pem", False),
+        ],
+    )
+    def test_what_they_bring(self, volumes, path, there):
+        assert spec.mounts({"volumes": volumes}, path) is there
+
     def test_an_unknown_variable_in_a_path_is_refused(self):
         with pytest.raises(SettingsError, match="volumes"):
             made(volumes=["$NO_SUCH_VARIABLE/data:/data"])
