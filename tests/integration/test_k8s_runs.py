@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 
 from ansible_play import RunPlaybook, StartPlaybook
@@ -105,3 +106,29 @@ def test_a_batch_with_one_task(run_playbook: RunPlaybook, namespace: Namespace) 
     assert {run["phase"] for run in play.last["runs"]} == {"succeeded"}
     again = run_playbook(namespace.task(flow_run_ids=ids), hosts=hosts()).check()
     assert again.last["changed"] is False
+
+
+def test_concurrency_holds_jobs_back(run_playbook: RunPlaybook, namespace: Namespace) -> None:
+    """The second Job is made when the first run is at its end."""
+    ids = [namespace.make_run("sleeper", {"seconds": 2}) for _number in range(2)]
+    play = run_playbook(namespace.task(flow_run_ids=ids, concurrency=1), hosts=hosts()).check()
+    assert {run["phase"] for run in play.last["runs"]} == {"succeeded"}
+    first, second = sorted((namespace.rest.flow_run(run_id) for run_id in ids), key=lambda run: str(run["start_time"]))
+    (job,) = namespace.objects("jobs", second["id"])
+    assert _moment(job["metadata"]["creationTimestamp"]) >= _moment(first["end_time"]).replace(microsecond=0)
+
+
+def test_the_verdict_outlives_the_job(run_playbook: RunPlaybook, namespace: Namespace) -> None:
+    """A Job that the cluster removes at once: the run was executed, and is not executed again."""
+    run_id = namespace.make_run("hello", {"name": "Ada"})
+    task = namespace.task(flow_run_id=run_id, finished_job_ttl=0)
+    assert run_playbook(task, hosts=hosts()).check().last["run"]["phase"] == "succeeded"
+    wait_until(lambda: not namespace.objects("jobs,pods", run_id), "the removal of Job and pod", 120)
+    again = run_playbook(task, hosts=hosts()).check()
+    assert (again.last["changed"], again.last["run"]["phase"]) == (False, "succeeded")
+    history = [state["type"] for state in namespace.rest.state_history(run_id)]
+    assert history.count("RUNNING") == 1
+
+
+def _moment(text: str) -> datetime.datetime:
+    return datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
