@@ -108,6 +108,13 @@ options:
         them, runs that were shown live, and the only run of a task.
       - All runs of a task share 100 KB.
     type: int
+  artifacts:
+    description:
+      - Keys of the artifacts that the runs publish and that the result is to hold, in RV(runs[].artifacts), once a
+        run is over.
+      - Needs Prefect 2.20 or 3.
+    type: list
+    elements: str
   log_cursor:
     description:
       - Where to read on, by flow run id. Take the positions from RV(runs[].debug.cursor) of an earlier result, or

@@ -138,6 +138,7 @@ _LIFECYCLE = (
     Field("concurrency", "int", "lifecycle", minimum=1, maximum=10_000, unit="runs"),
     Field("stream_output", "bool", "lifecycle"),
     Field("log_lines", "int", "lifecycle", default=20, minimum=0, maximum=10_000, unit="lines"),
+    Field("artifacts", "list", "lifecycle", kind="artifact_keys", elements="str", longest=100, may_be_empty=True),
     Field("log_cursor", "dict", "lifecycle", kind="log_cursor", longest=10_000, may_be_empty=True),
     _seconds("poll_interval", default=2.0),
 )

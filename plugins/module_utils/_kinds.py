@@ -37,6 +37,7 @@ INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 
 _UUID = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}", re.IGNORECASE)
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_ARTIFACT_KEY = re.compile(r"[a-z0-9-]{1,255}")
 _CONDA_REFUSED = re.compile(r"[\s/:#]")
 
 #: Set by the HTTP client itself; a second value would break the request.
@@ -140,6 +141,16 @@ def _deployment(value: str) -> str:
             "Write it as flow/name, such as etl/nightly ('prefect deployment ls' lists them), or give its UUID.",
         )
     return value
+
+
+def _artifact_keys(values: list[t.Any]) -> list[str]:
+    def one(path: str, value: t.Any) -> str:
+        text = as_text(value)
+        if text is None or not _ARTIFACT_KEY.fullmatch(text):
+            fail("is no key of an artifact", "Keys have lower-case letters, digits and dashes.", path)
+        return text
+
+    return each(indexed(values), one)
 
 
 def _tags(values: list[t.Any]) -> list[str]:
@@ -411,6 +422,7 @@ KINDS: dict[str, t.Callable[[t.Any], t.Any]] = {
     "text": _text,
     "deployment": _deployment,
     "tags": _tags,
+    "artifact_keys": _artifact_keys,
     "rerun": _rerun,
     "parameters": _parameters,
     "flow_run_name": _flow_run_name,

@@ -37,6 +37,7 @@ class RunOutcome:
     diagnosis: Diagnosis | None
     log: LogChunk
     timed_out: bool
+    artifacts: dict[str, t.Any] = dataclasses.field(default_factory=dict)
 
     @property
     def phase(self) -> Phase:
@@ -83,7 +84,7 @@ def run_result(outcome: RunOutcome) -> dict[str, t.Any]:
         "finished_at": _iso(run.end_time if run else None),
         "durations": _durations(run, seen),
         "log": {"lines": outcome.log.lines, "truncated": outcome.log.truncated},
-        "artifacts": {},
+        "artifacts": outcome.artifacts,
         "warnings": list(dict.fromkeys(tracked.warnings)),
         "debug": {
             "spec_hash": seen.spec_hash if seen else "",

@@ -19,6 +19,8 @@ def check_task(api: PrefectApi, task: Task) -> None:
     """Refuse what the server cannot do, before anything is launched."""
     if task.rerun != "never" and not api.generation.can(Ability.RERUN):
         raise api.generation.refusal(Ability.RERUN, "rerun")
+    if task.artifacts and not api.generation.can(Ability.ARTIFACTS):
+        raise api.generation.refusal(Ability.ARTIFACTS, "artifacts")
 
 
 def records_for(api: PrefectApi, infrastructure: Infrastructure) -> Records:

@@ -108,6 +108,7 @@ class Task:
     concurrency: int | None
     stream_output: bool | None
     log_lines: int
+    artifacts: list[str]
     log_cursor: dict[str, str] | None
     poll_interval: float
     per_host: bool
@@ -242,6 +243,7 @@ def _task(options: dict[str, t.Any], runner_type: str) -> Task:
         concurrency=values["concurrency"],
         stream_output=values["stream_output"],
         log_lines=values["log_lines"],
+        artifacts=values["artifacts"] or [],
         log_cursor=values["log_cursor"],
         poll_interval=values["poll_interval"],
         per_host=values["per_host"],

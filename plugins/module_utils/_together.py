@@ -14,7 +14,7 @@ import time
 import typing as t
 
 from ansible_collections.flowops.prefect.plugins.module_utils._decide import Phase
-from ansible_collections.flowops.prefect.plugins.module_utils._errors import SettingsError
+from ansible_collections.flowops.prefect.plugins.module_utils._errors import FlowopsError, SettingsError
 from ansible_collections.flowops.prefect.plugins.module_utils._reconcile import Tracked
 from ansible_collections.flowops.prefect.plugins.module_utils._result import LOG_BUDGET, task_result
 from ansible_collections.flowops.prefect.plugins.module_utils._task import RunRequest
@@ -157,8 +157,10 @@ def _answer(runners: t.Sequence[TaskRunner], timed_out: bool, verdict: bool = Tr
     budget = LOG_BUDGET
     outcomes = []
     ordered = _in_order(runners)
+    artifacts = _artifacts(runners) if verdict else {}
     for runner, one in ordered:
         outcome = runner.outcome(one, timed_out, budget, only=len(ordered) == 1)
+        outcome = dataclasses.replace(outcome, artifacts=artifacts.get(one.tracked.flow_run_id, {}))
         budget -= sum(len(line) + 1 for line in outcome.log.lines)
         outcomes.append(outcome)
     task = runners[0].task
@@ -175,3 +177,16 @@ def _answer(runners: t.Sequence[TaskRunner], timed_out: bool, verdict: bool = Tr
     warnings = [warning for runner in runners for warning in runner.warnings()]
     result["task_warnings"] = list(dict.fromkeys(warnings))
     return result
+
+
+def _artifacts(runners: t.Sequence[TaskRunner]) -> dict[str, dict[str, t.Any]]:
+    """Those that were asked for, of runs that are over; without them the task has still done its work."""
+    task, api = runners[0].task, runners[0].api
+    over = [tracked.flow_run_id for runner in runners for tracked in runner.runs if tracked.settled and tracked.run]
+    if not task.artifacts or not over:
+        return {}
+    try:
+        return api.read_artifacts(over, task.artifacts)
+    except FlowopsError as error:
+        api.warnings.append(f"artifacts: {error}")
+        return {}

@@ -394,7 +394,10 @@ runs:
           type: bool
           sample: false
     artifacts:
-      description: Empty so far.
+      description:
+        - The artifacts that O(artifacts) asked for and the run has published, by their keys. The newest where a run
+          published several under one key.
+        - Each has RV(ignore:type), RV(ignore:description) and RV(ignore:data).
       returned: always
       type: dict
       sample: {}

@@ -176,3 +176,15 @@ def test_the_result_of_a_task_is_accepted_as_its_runs(
     play = run_playbook([{**launch, "name": "Launch", "register": "launched"}, wait]).check()
     assert play.of("Run").result["summary"]["succeeded"] == 2
     assert [run.executions for run in runs] == [1, 1]
+
+
+def test_artifacts_that_were_asked_for_are_in_the_result(
+    run_playbook: RunPlaybook, rest: PrefectRest, api_url: str, tmp_path: Path
+) -> None:
+    ids = [rest.create_flow_run(rest.create_deployment(flow)["id"])["id"] for flow in ("publish", "hello")]
+    task = runner_task(api_url, tmp_path / "state", flow_run_ids=ids, artifacts=["report", "not-there"])
+    published, silent = run_playbook(task).check().last["runs"]
+    assert published["artifacts"] == {
+        "report": {"type": "markdown", "description": "How it went", "data": "# All is well"}
+    }
+    assert silent["artifacts"] == {}

@@ -129,6 +129,10 @@ class PrefectApi(abc.ABC):
         """
 
     @abc.abstractmethod
+    def read_artifacts(self, flow_run_ids: t.Sequence[str], keys: t.Sequence[str]) -> dict[str, dict[str, t.Any]]:
+        """What runs have published under these keys, by run and key: ``{type, description, data}``, the newest."""
+
+    @abc.abstractmethod
     def read_flow_run_logs(self, flow_run_id: str, *, after: float | None = None, limit: int = 200) -> list[LogRecord]:
         """Log records from ``after`` (seconds since the epoch, inclusive) on, oldest first."""
 

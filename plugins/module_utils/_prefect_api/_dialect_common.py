@@ -35,7 +35,7 @@ from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._tran
 )
 
 #: The server's own upper limit for one page.
-_PAGE = 200
+PAGE = 200
 _STATUSES = ("ACCEPT", "REJECT", "ABORT", "WAIT")
 
 
@@ -68,8 +68,8 @@ class CommonApi(PrefectApi):
     def read_flow_runs(self, flow_run_ids: t.Iterable[str]) -> dict[str, FlowRun]:
         ids = list(dict.fromkeys(checked_id(flow_run_id, "flow_run_id") for flow_run_id in flow_run_ids))
         runs: dict[str, FlowRun] = {}
-        for start in range(0, len(ids), _PAGE):
-            runs.update(self._read_page(ids[start : start + _PAGE]))
+        for start in range(0, len(ids), PAGE):
+            runs.update(self._read_page(ids[start : start + PAGE]))
         return runs
 
     def _read_page(self, ids: list[str]) -> dict[str, FlowRun]:
@@ -190,7 +190,7 @@ class CommonApi(PrefectApi):
         if after is not None:
             moment = datetime.datetime.fromtimestamp(after, datetime.timezone.utc)
             logs["timestamp"] = {"after_": moment.isoformat()}
-        body = {"logs": logs, "limit": min(limit, _PAGE), "sort": "TIMESTAMP_ASC"}
+        body = {"logs": logs, "limit": min(limit, PAGE), "sort": "TIMESTAMP_ASC"}
         answer = self._transport.request("POST", "/logs/filter", body, repeatable=True, shape=list)
         return [_log_record(item) for item in answer.data]
 

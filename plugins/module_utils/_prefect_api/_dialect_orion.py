@@ -46,6 +46,13 @@ class PrefectApiOrion(CommonApi):
     def set_infrastructure_pid(self, flow_run_id: str, identifier: str) -> None:
         """It has no place for that, and no cancelling that would look there."""
 
+    def read_artifacts(
+        self,
+        flow_run_ids: t.Sequence[str],  # noqa: ARG002
+        keys: t.Sequence[str],  # noqa: ARG002
+    ) -> dict[str, dict[str, t.Any]]:
+        raise self.generation.refusal(Ability.ARTIFACTS, "artifacts")
+
     def read_inputs(self, flow_run_id: str) -> list[RunInput]:
         raise self.generation.refusal(Ability.RECORDS, f"flow run {flow_run_id}")
 

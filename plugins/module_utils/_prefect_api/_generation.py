@@ -22,6 +22,7 @@ class Ability(enum.Enum):
     RECORDS = "keep the records of an attempt"
     CANCELLING = "ask an engine to end"
     RERUN = "take a finished flow run up again"
+    ARTIFACTS = "keep artifacts"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +62,7 @@ ORION = Generation(
         Ability.CANCELLING: "Set the flow run to Cancelled with Prefect's client, then run a task with state: absent, "
         "which stops what runs here.",
         Ability.RERUN: "Make a new flow run.",
+        Ability.ARTIFACTS: "Leave artifacts out.",
     },
 )
 GENERATIONS = (PREFECT3, PREFECT2, ORION)
