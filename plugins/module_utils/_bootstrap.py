@@ -20,6 +20,9 @@ Its orders are the JSON document in the variable ``FLOWOPS_BOOTSTRAP``:
 ``progress``
     path of a file that gets one JSON line per event, or null:
     {at, event: imported|recorded|claimed|pid_recorded|gate_passed|not_now|refused, category?, detail?, retry_after?}.
+``prefect``
+    pattern that the version of the engine's Prefect has to match, or null: one of another generation than the server
+    would fail somewhere on its way.
 ``records``
     only for Orion 2.0b6, which keeps no records: the folder of this host that the run's are kept in, see
     :class:`OrionApi`.
@@ -43,6 +46,7 @@ import gc
 import importlib
 import json
 import os
+import re
 import runpy
 import select
 import signal
@@ -538,6 +542,17 @@ def take_document() -> dict[str, t.Any]:
     return t.cast("dict[str, t.Any]", document)
 
 
+def check_version(pattern: str | None) -> None:
+    """:raises Stop: the Prefect here is of another generation than the server; without any, the import will tell."""
+    metadata = importlib.import_module("importlib.metadata")
+    try:
+        version = str(metadata.version("prefect"))
+    except metadata.PackageNotFoundError:
+        return
+    if pattern and not re.match(pattern, version):
+        raise Stop(EXIT_REFUSED, "prefect_unfit", f"Prefect {version[:40]}")
+
+
 def import_client(orion: bool) -> t.Any:
     """Prefect's synchronous client; without an API URL it would quietly start a server of its own.
 
@@ -616,6 +631,7 @@ def main() -> int:
         progress = Progress(document.get("progress"))
         prepare_interpreter()
         with without_collections():
+            check_version(document.get("prefect"))
             client = import_client(orion=bool(document.get("records")))
             import_engine()
         progress.tell("imported")

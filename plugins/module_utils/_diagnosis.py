@@ -182,6 +182,11 @@ _REFUSALS: dict[str, tuple[str, str, bool]] = {
         "Install Prefect there, or choose another environment with virtualenv, condaenv or python, or another image.",
         False,
     ),
+    "prefect_unfit": (
+        "the engine is of another generation of Prefect than the server",
+        "Give an environment or an image with the server's Prefect.",
+        False,
+    ),
     "api_unreachable": (
         "the engine cannot reach the Prefect API",
         "Set engine_api_url to an address that works from where the engine runs.",

@@ -12,6 +12,7 @@ import json
 import typing as t
 
 from ansible_collections.flowops.prefect.plugins.module_utils._launch import AttemptKey, Launch
+from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._generation import Ability, Generation
 from ansible_collections.flowops.prefect.plugins.module_utils._redact import looks_secret
 from ansible_collections.flowops.prefect.plugins.module_utils._task import ApiOptions, RunRequest, Task, spec_hash
 
@@ -48,7 +49,7 @@ def plan_launch(
     rerun: bool,
     claims: bool,
     concurrency: int | None,
-    local_records: bool,
+    generation: Generation,
 ) -> Launch:
     """Put one attempt together.
 
@@ -56,7 +57,7 @@ def plan_launch(
     :arg owner: the ledger's record of the attempt, without token and spec hash.
     :arg rerun: the run may be terminal when it is claimed.
     :arg claims: the bootstrap writes the record and claims the run.
-    :arg local_records: the ledger is the infrastructure's own.
+    :arg generation: of the server, and so of the engine.
     """
     plain, secret = engine_api_environment(task.api)
     for name, value in [*request.env.items(), *request.secret_env.items()]:
@@ -82,12 +83,13 @@ def plan_launch(
             "record": {**owner, "token": token, "spec_hash": hashed},
             "inheritable": list(inheritable),
             "rerun": rerun,
+            "prefect": generation.versions.pattern,
         },
         spec_hash=hashed,
         start_timeout=task.start_timeout,
         run_timeout=task.run_timeout,
         stop_grace=task.stop_grace,
         concurrency=concurrency,
-        local_records=local_records,
+        local_records=not generation.can(Ability.RECORDS),
         api_url_chosen=task.api.engine_url_chosen or "PREFECT_API_URL" in names,
     )

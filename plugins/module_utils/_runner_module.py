@@ -184,7 +184,7 @@ class TaskRunner:
             rerun=key.number > 1,
             claims=self.infrastructure.bootstrap_claims,
             concurrency=self._concurrency(),
-            local_records=self.records is not self.api,
+            generation=self.api.generation,
         )
 
     def _concurrency(self) -> int | None:

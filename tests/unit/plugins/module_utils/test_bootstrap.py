@@ -71,6 +71,27 @@ def test_damaged_orders_are_refused(document, tmp_path):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("version", "code", "category"),
+    [("3.9.1", _bootstrap.EXIT_NO_PREFECT, "prefect_missing"), ("2.20.26", _bootstrap.EXIT_REFUSED, "prefect_unfit")],
+)
+def test_a_prefect_of_another_generation_than_the_server_is_refused(tmp_path, version, code, category):
+    metadata = tmp_path / f"prefect-{version}.dist-info" / "METADATA"
+    metadata.parent.mkdir()
+    metadata.write_text(f"Metadata-Version: 2.1\nName: prefect\nVersion: {version}\n")
+    program = (
+        f"import runpy, sys; sys.path.insert(0, {str(tmp_path)!r}); "
+        f"runpy.run_path({_bootstrap.__file__!r}, run_name='__main__')"
+    )
+    variables = {"HOME": str(tmp_path), "FLOWOPS_BOOTSTRAP": json.dumps({**DOCUMENT, "prefect": r"3(\.|$)"})}
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", program], env=variables, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == code, done.stderr
+    assert f"{category} " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_failing_progress_file_does_not_matter(tmp_path):
     done = run(json.dumps({**DOCUMENT, "progress": str(tmp_path / "no" / "folder")}), True, tmp_path)
     assert done.returncode == _bootstrap.EXIT_NO_PREFECT
