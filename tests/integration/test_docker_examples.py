@@ -89,6 +89,7 @@ def test_every_example(run_playbook: RunPlaybook, what_examples_name: dict[str, 
     names = [name for name in EXAMPLES if name != GRAPHICS]
     play = run_playbook(play_of(*names), hosts=hosts(), extra_vars=what_examples_name, timeout=400).check()
     assert "canary-" not in play.output
+    assert "+pip install pandas s3fs" in play.stdout
     assert [one.task for one in play.results if one.status != "skipped"] == [
         name for name in names if not name.startswith("Launch again")
     ]

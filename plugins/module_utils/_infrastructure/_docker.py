@@ -249,7 +249,7 @@ class DockerInfrastructure(Infrastructure):
         self._warnings.extend(spec.warnings)
         if launch.environment.get(CA_VARIABLE) == self.api_ca_path and not mounts(launch.settings, self.api_ca_path):
             self._warnings.append(
-                f"api_ca_path: the engine looks for {self.api_ca_path} in its container. Unless the image has that file,"
+                f"api_ca_path: the engine looks for {self.api_ca_path} in its container. Unless the image has it,"
                 f" mount it with volumes, or say in env with {CA_VARIABLE} which file to use."
             )
         container = self._create(spec) or self._adopt(launch)
