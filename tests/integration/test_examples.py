@@ -42,6 +42,8 @@ HEAD = """
   module_defaults:
     flowops.prefect.flow_runner_subprocess:
       state_dir: "{{ test_state_dir }}"
+    flowops.prefect.flow_runner:
+      state_dir: "{{ test_state_dir }}"
   tasks:
 """
 

@@ -21,18 +21,25 @@ from ansible_collections.flowops.prefect.plugins.module_utils._kinds import KIND
 from ansible_collections.flowops.prefect.plugins.module_utils._kubernetes_kinds import KUBERNETES_KINDS
 from ansible_collections.flowops.prefect.plugins.module_utils._result import run_result
 from ansible_collections.flowops.prefect.plugins.modules import (
+    flow_runner,
     flow_runner_docker,
     flow_runner_k8s,
     flow_runner_subprocess,
 )
 
-MODULES = {"subprocess": flow_runner_subprocess, "docker": flow_runner_docker, "kubernetes": flow_runner_k8s}
+MODULES = {
+    "subprocess": flow_runner_subprocess,
+    "docker": flow_runner_docker,
+    "kubernetes": flow_runner_k8s,
+    "universal": flow_runner,
+}
 FRAGMENTS = {
     "subprocess": ("runs", "lifecycle", "api", "api.engine", "subprocess"),
     "docker": ("runs", "lifecycle", "api", "api.engine", "docker", "docker_api"),
     "kubernetes": ("runs", "lifecycle", "api", "api.engine", "kubernetes", "kubernetes_api"),
+    "universal": ("runs", "lifecycle", "api", "api.engine", "flow_runner"),
 }
-every_runner = pytest.mark.parametrize("runner", sorted(fields.RUNNER_SCOPES))
+every_runner = pytest.mark.parametrize("runner", sorted(MODULES))
 
 
 def documented_options(runner: str) -> dict:

@@ -1,0 +1,375 @@
+# Copyright (c) 2026, The flowops.prefect authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Documentation of the settings of all flow runners together, and how their infrastructures are reached."""
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    """All suboptions of ``runs`` are here: of two fragments that add suboptions the second is lost silently."""
+
+    DOCUMENTATION = r"""
+options:
+  type: &type
+    description:
+      - The kind of infrastructure. In an entry of O(runs) it counts for that run.
+      - When left out, or V(universal), it is that of the flow runner attached to the flow run, else to its deployment,
+        else what its work pool stands for (a pool of type V(process) for V(subprocess), V(docker), V(kubernetes)), and
+        O(default_type) where nobody says anything.
+      - A run in a work pool of any other type needs it.
+    type: str
+    choices: [universal, subprocess, docker, kubernetes]
+  default_type:
+    description:
+      - The kind of infrastructure where neither the task nor the server says which. V(subprocess) when left out.
+      - The settings of a flow runner of type V(universal) are kept.
+    type: str
+    choices: [subprocess, docker, kubernetes]
+  env: &env
+    description:
+      - Environment variables of the engine, laid over those of work pool, deployment and flow run, name by name. Those
+        of an entry in O(runs) take precedence over those of the task.
+      - Values must be texts. YAML reads C(0755) as the number 493, C(3.10) as 3.1, and C(NO) as false, before anyone
+        can see what was meant. Such values are refused, put them in quotes.
+      - V(null) removes a variable, whoever else would set it.
+      - Values of variables whose names look secret are masked in everything that is returned. O(secret_env) is the
+        better place for them.
+      - Names that begin with C(FLOWOPS_) or C(PREFECT__) are reserved.
+    type: dict
+  secret_env: &secret_env
+    description:
+      - Environment variables of the engine whose values are secret. They are masked wherever they turn up in what is
+        returned or shown, the output of the run included.
+      - Otherwise like O(env). The same variable in both is an error.
+    type: dict
+  python: &python
+    description:
+      - For V(subprocess), see O(flowops.prefect.flow_runner_subprocess#module:python).
+    type: path
+  virtualenv: &virtualenv
+    description:
+      - For V(subprocess), see O(flowops.prefect.flow_runner_subprocess#module:virtualenv).
+    type: path
+  condaenv: &condaenv
+    description:
+      - For V(subprocess), see O(flowops.prefect.flow_runner_subprocess#module:condaenv).
+    type: str
+  working_dir: &working_dir
+    description:
+      - For V(subprocess), see O(flowops.prefect.flow_runner_subprocess#module:working_dir).
+    type: path
+  state_dir:
+    description:
+      - For V(subprocess), see O(flowops.prefect.flow_runner_subprocess#module:state_dir).
+    type: path
+  output_limit: &output_limit
+    description:
+      - For V(subprocess), see O(flowops.prefect.flow_runner_subprocess#module:output_limit).
+    type: int
+  image: &image
+    description:
+      - For V(docker) and V(kubernetes), see O(flowops.prefect.flow_runner_docker#module:image) and
+        O(flowops.prefect.flow_runner_k8s#module:image).
+    type: str
+  image_pull_policy: &image_pull_policy
+    description:
+      - For V(docker) and V(kubernetes), see O(flowops.prefect.flow_runner_docker#module:image_pull_policy) and
+        O(flowops.prefect.flow_runner_k8s#module:image_pull_policy).
+    type: str
+    choices: [IfNotPresent, Always, IfPossible, Never, IF_NOT_PRESENT, ALWAYS, NEVER]
+  networks: &networks
+    description:
+      - For V(docker), see O(flowops.prefect.flow_runner_docker#module:networks).
+    type: list
+    elements: str
+  network_mode: &network_mode
+    description:
+      - For V(docker), see O(flowops.prefect.flow_runner_docker#module:network_mode).
+    type: str
+  labels: &labels
+    description:
+      - For V(docker) and V(kubernetes), see O(flowops.prefect.flow_runner_docker#module:labels) and
+        O(flowops.prefect.flow_runner_k8s#module:labels).
+    type: dict
+  auto_remove: &auto_remove
+    description:
+      - For V(docker), see O(flowops.prefect.flow_runner_docker#module:auto_remove).
+    type: bool
+  volumes: &volumes
+    description:
+      - For V(docker) and V(kubernetes), see O(flowops.prefect.flow_runner_docker#module:volumes) and
+        O(flowops.prefect.flow_runner_k8s#module:volumes).
+      - Texts for V(docker), mappings for V(kubernetes).
+    type: list
+    elements: raw
+  mem_limit: &mem_limit
+    description:
+      - For V(docker), see O(flowops.prefect.flow_runner_docker#module:mem_limit).
+    type: str
+  memswap_limit: &memswap_limit
+    description:
+      - For V(docker), see O(flowops.prefect.flow_runner_docker#module:memswap_limit).
+    type: str
+  shm_size: &shm_size
+    description:
+      - For V(docker), see O(flowops.prefect.flow_runner_docker#module:shm_size).
+    type: str
+  device_requests: &device_requests
+    description:
+      - For V(docker), see O(flowops.prefect.flow_runner_docker#module:device_requests).
+    type: list
+    elements: dict
+  privileged: &privileged
+    description:
+      - For V(docker), see O(flowops.prefect.flow_runner_docker#module:privileged).
+    type: bool
+  user: &user
+    description:
+      - For V(docker), see O(flowops.prefect.flow_runner_docker#module:user).
+    type: str
+  security_profile: &security_profile
+    description:
+      - For V(docker) and V(kubernetes), see O(flowops.prefect.flow_runner_docker#module:security_profile) and
+        O(flowops.prefect.flow_runner_k8s#module:security_profile).
+    type: str
+    choices: [baseline, restricted, none]
+  container_create_kwargs: &container_create_kwargs
+    description:
+      - For V(docker), see O(flowops.prefect.flow_runner_docker#module:container_create_kwargs).
+    type: dict
+  docker_host:
+    description:
+      - For V(docker), see O(flowops.prefect.flow_runner_docker#module:docker_host).
+    type: str
+    aliases: [docker_url]
+  docker_tls:
+    description:
+      - For V(docker), see O(flowops.prefect.flow_runner_docker#module:tls).
+    type: bool
+  docker_validate_certs:
+    description:
+      - For V(docker), see O(flowops.prefect.flow_runner_docker#module:validate_certs).
+    type: bool
+  docker_tls_hostname:
+    description:
+      - For V(docker), see O(flowops.prefect.flow_runner_docker#module:tls_hostname).
+    type: str
+  docker_ca_path:
+    description:
+      - For V(docker), see O(flowops.prefect.flow_runner_docker#module:ca_path).
+    type: path
+  docker_client_cert:
+    description:
+      - For V(docker), see O(flowops.prefect.flow_runner_docker#module:client_cert).
+    type: path
+  docker_client_key:
+    description:
+      - For V(docker), see O(flowops.prefect.flow_runner_docker#module:client_key).
+    type: path
+  docker_api_version:
+    description:
+      - For V(docker), see O(flowops.prefect.flow_runner_docker#module:api_version).
+    type: str
+  docker_timeout:
+    description:
+      - For V(docker), see O(flowops.prefect.flow_runner_docker#module:timeout).
+    type: float
+  docker_use_ssh_client:
+    description:
+      - For V(docker), see O(flowops.prefect.flow_runner_docker#module:use_ssh_client).
+    type: bool
+  pull_timeout:
+    description:
+      - For V(docker), see O(flowops.prefect.flow_runner_docker#module:pull_timeout).
+    type: float
+  registry_url:
+    description:
+      - For V(docker), see O(flowops.prefect.flow_runner_docker#module:registry_url).
+    type: str
+  registry_username:
+    description:
+      - For V(docker), see O(flowops.prefect.flow_runner_docker#module:registry_username).
+    type: str
+  registry_password:
+    description:
+      - For V(docker), see O(flowops.prefect.flow_runner_docker#module:registry_password).
+      - It is masked wherever it turns up.
+    type: str
+  annotations: &annotations
+    description:
+      - For V(kubernetes), see O(flowops.prefect.flow_runner_k8s#module:annotations).
+    type: dict
+  image_pull_secrets: &image_pull_secrets
+    description:
+      - For V(kubernetes), see O(flowops.prefect.flow_runner_k8s#module:image_pull_secrets).
+    type: list
+    elements: str
+  restart_policy: &restart_policy
+    description:
+      - For V(kubernetes), see O(flowops.prefect.flow_runner_k8s#module:restart_policy).
+    type: str
+    choices: [Never, OnFailure]
+  may_run_again: &may_run_again
+    description:
+      - For V(kubernetes), see O(flowops.prefect.flow_runner_k8s#module:may_run_again).
+    type: bool
+  node_selector: &node_selector
+    description:
+      - For V(kubernetes), see O(flowops.prefect.flow_runner_k8s#module:node_selector).
+    type: dict
+  tolerations: &tolerations
+    description:
+      - For V(kubernetes), see O(flowops.prefect.flow_runner_k8s#module:tolerations).
+    type: list
+    elements: dict
+  service_account_name: &service_account_name
+    description:
+      - For V(kubernetes), see O(flowops.prefect.flow_runner_k8s#module:service_account_name).
+    type: str
+  resources: &resources
+    description:
+      - For V(kubernetes), see O(flowops.prefect.flow_runner_k8s#module:resources).
+    type: dict
+  volume_mounts: &volume_mounts
+    description:
+      - For V(kubernetes), see O(flowops.prefect.flow_runner_k8s#module:volume_mounts).
+    type: list
+    elements: dict
+  env_from_secret: &env_from_secret
+    description:
+      - For V(kubernetes), see O(flowops.prefect.flow_runner_k8s#module:env_from_secret).
+    type: list
+    elements: str
+  api_key_secret: &api_key_secret
+    description:
+      - For V(kubernetes), see O(flowops.prefect.flow_runner_k8s#module:api_key_secret).
+    type: dict
+  finished_job_ttl: &finished_job_ttl
+    description:
+      - For V(kubernetes), see O(flowops.prefect.flow_runner_k8s#module:finished_job_ttl).
+    type: int
+  backoff_limit: &backoff_limit
+    description:
+      - For V(kubernetes), see O(flowops.prefect.flow_runner_k8s#module:backoff_limit).
+    type: int
+  job: &job
+    description:
+      - For V(kubernetes), see O(flowops.prefect.flow_runner_k8s#module:job).
+    type: dict
+  pod_overrides: &pod_overrides
+    description:
+      - For V(kubernetes), see O(flowops.prefect.flow_runner_k8s#module:pod_overrides).
+    type: dict
+  customizations: &customizations
+    description:
+      - For V(kubernetes), see O(flowops.prefect.flow_runner_k8s#module:customizations).
+    type: list
+    elements: dict
+  namespace:
+    description:
+      - For V(kubernetes), see O(flowops.prefect.flow_runner_k8s#module:namespace).
+    type: str
+  kubeconfig:
+    description:
+      - For V(kubernetes), see O(flowops.prefect.flow_runner_k8s#module:kubeconfig).
+    type: path
+  context:
+    description:
+      - For V(kubernetes), see O(flowops.prefect.flow_runner_k8s#module:context).
+    type: str
+  kube_host:
+    description:
+      - For V(kubernetes), see O(flowops.prefect.flow_runner_k8s#module:kube_host).
+    type: str
+  kube_token:
+    description:
+      - For V(kubernetes), see O(flowops.prefect.flow_runner_k8s#module:kube_token).
+      - It is masked wherever it turns up.
+    type: str
+  kube_ca_cert:
+    description:
+      - For V(kubernetes), see O(flowops.prefect.flow_runner_k8s#module:kube_ca_cert).
+    type: path
+  kube_validate_certs:
+    description:
+      - For V(kubernetes), see O(flowops.prefect.flow_runner_k8s#module:kube_validate_certs).
+    type: bool
+  runs:
+    description:
+      - The flow runs that the task is about, each with options of its own, which take precedence over those of the
+        task.
+      - An entry names a run by C(flow_run_id), or has a new one created from C(deployment), or from the task's
+        O(deployment).
+      - The entries of RV(runs) in an earlier result are accepted as they are.
+      - An empty list is an error, and so is the same run twice.
+    type: list
+    elements: dict
+    suboptions:
+      flow_run_id:
+        description:
+          - The UUID of the flow run.
+        type: str
+      deployment:
+        description:
+          - The deployment that the run is created from, as C(flow/name) or by its UUID. The task's O(deployment) when
+            left out.
+        type: str
+      parameters:
+        description:
+          - Parameters of the run to be created, on top of the task's O(parameters).
+        type: dict
+      flow_run_name:
+        description:
+          - Name of the run to be created, in place of the task's O(flow_run_name).
+        type: str
+      tags:
+        description:
+          - Tags of the run to be created, in place of the task's O(tags).
+        type: list
+        elements: str
+      idempotency_key:
+        description:
+          - Makes the creation of the run happen once, in place of the task's O(idempotency_key).
+        type: str
+      type: *type
+      env: *env
+      secret_env: *secret_env
+      python: *python
+      virtualenv: *virtualenv
+      condaenv: *condaenv
+      working_dir: *working_dir
+      output_limit: *output_limit
+      image: *image
+      image_pull_policy: *image_pull_policy
+      networks: *networks
+      network_mode: *network_mode
+      labels: *labels
+      auto_remove: *auto_remove
+      volumes: *volumes
+      mem_limit: *mem_limit
+      memswap_limit: *memswap_limit
+      shm_size: *shm_size
+      device_requests: *device_requests
+      privileged: *privileged
+      user: *user
+      security_profile: *security_profile
+      container_create_kwargs: *container_create_kwargs
+      annotations: *annotations
+      image_pull_secrets: *image_pull_secrets
+      restart_policy: *restart_policy
+      may_run_again: *may_run_again
+      node_selector: *node_selector
+      tolerations: *tolerations
+      service_account_name: *service_account_name
+      resources: *resources
+      volume_mounts: *volume_mounts
+      env_from_secret: *env_from_secret
+      api_key_secret: *api_key_secret
+      finished_job_ttl: *finished_job_ttl
+      backoff_limit: *backoff_limit
+      job: *job
+      pod_overrides: *pod_overrides
+      customizations: *customizations
+"""
