@@ -38,12 +38,12 @@ def kubernetes_jobs(bench: Bench) -> list[Row]:
     shares: list[float] = []
     kubernetes_cluster.up()
     for number in range(bench.rounds):
-        with _namespace(bench) as namespace:
+        with in_namespace(bench) as namespace:
             for name, usage in _round(bench, namespace, shares):
                 used.add(name, usage)
         bench.say(f"Jobs, round {number + 1}: {used.newest}")
     # A loop of so many takes minutes: once is enough.
-    with _namespace(bench) as namespace:
+    with in_namespace(bench) as namespace:
         used.add("many", _play(bench, [_task(namespace, flow_run_ids=_run_ids(bench, MANY))]))
         used.add("many by loop", _play(bench, [_loop(namespace, MANY)]))
     bench.say(f"{MANY} Jobs: {used.newest}")
@@ -51,7 +51,7 @@ def kubernetes_jobs(bench: Bench) -> list[Row]:
 
 
 @contextlib.contextmanager
-def _namespace(bench: Bench) -> Iterator[jobs.Namespace]:
+def in_namespace(bench: Bench) -> Iterator[jobs.Namespace]:
     """A new one; nothing in it ever reaches the server, which is known by its address alone."""
     home, port = bench.folder / "server", int(bench.rest.api_url.split(":")[2].partition("/")[0])
     made = jobs.make_namespace(PrefectServer(home, port))

@@ -21,6 +21,7 @@ from typing import Any
 
 from docker_containers import containers
 from kubernetes_jobs import kubernetes_jobs
+from kubernetes_many import kubernetes_many
 from measuring import BENCH, Bench, Row, Usage, Usages, faster, run, seconds, slower
 from prefect_server import engine_python
 
@@ -313,4 +314,5 @@ MEASUREMENTS: dict[str, Callable[[Bench], list[Row]]] = {
     "supervisor": supervisor,
     "docker": containers,
     "kubernetes": kubernetes_jobs,
+    "kubernetes-many": kubernetes_many,
 }
