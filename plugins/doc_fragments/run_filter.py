@@ -6,74 +6,55 @@
 
 from __future__ import annotations
 
-import textwrap
-
-_OPTIONS = r"""
-deployments:
-  description:
-    - Runs of these deployments, as C(flow/name) or by UUID. One that does not exist is an error.
-  type: list
-  elements: str
-flows:
-  description: Runs of flows with these names.
-  type: list
-  elements: str
-states:
-  description:
-    - Runs in these states of Prefect's. A word in capitals is a type, such as V(FAILED), any other a name, such as
-      V(TimedOut) or V(Late). Several types have more than one name.
-  type: list
-  elements: str
-tags:
-  description: Runs that have all of these tags.
-  type: list
-  elements: str
-work_pools:
-  description: Runs in work pools with these names.
-  type: list
-  elements: str
-name:
-  description: Runs with this text in their names, in upper or lower case.
-  type: str
-after:
-  description:
-    - Runs that started or are expected to start at this time or later, such as V(2026-11-23T05:00:00Z). Without an
-      offset it is UTC.
-  type: str
-before:
-  description: The same for this time or earlier.
-  type: str
-"""
-
-_IDS = r"""
-flow_run_id:
-  description: UUID of a flow run.
-  type: str
-flow_run_ids:
-  description: UUIDs of flow runs.
-  type: list
-  elements: str
-"""
-
 
 class ModuleDocFragment:
-    """As options of the task, and as suboptions of ``filter``."""
+    """By their ids, or by what they have in common."""
 
-    DOCUMENTATION = "options:\n" + textwrap.indent(_IDS + _OPTIONS, "  ")
-
-    FILTER = (
-        "options:\n"
-        + textwrap.indent(_IDS, "  ")
-        + textwrap.indent(
-            """
-filter:
-  description:
-    - Flow runs by what they have in common. All that is given must be so.
-    - When more than O(limit) runs are found, the task is refused and nothing is done.
-  type: dict
-  suboptions:
-""",
-            "  ",
-        )
-        + textwrap.indent(_OPTIONS, "      ")
-    )
+    DOCUMENTATION = r"""
+options:
+  flow_run_id:
+    description: UUID of a flow run.
+    type: str
+  flow_run_ids:
+    description: UUIDs of flow runs.
+    type: list
+    elements: str
+  filter:
+    description: Flow runs by what they have in common. All that is given must be so.
+    type: dict
+    suboptions:
+      deployments:
+        description:
+          - Runs of these deployments, as C(flow/name) or by UUID. One that does not exist is an error.
+        type: list
+        elements: str
+      flows:
+        description: Runs of flows with these names.
+        type: list
+        elements: str
+      states:
+        description:
+          - Runs in these states of Prefect's. A word in capitals is a type, such as V(FAILED), any other a name, such
+            as V(TimedOut) or V(Late). Several types have more than one name.
+        type: list
+        elements: str
+      tags:
+        description: Runs that have all of these tags.
+        type: list
+        elements: str
+      work_pools:
+        description: Runs in work pools with these names.
+        type: list
+        elements: str
+      name:
+        description: Runs with this text in their names, in upper or lower case.
+        type: str
+      after:
+        description:
+          - Runs that started or are expected to start at this time or later, such as V(2026-11-23T05:00:00Z). Without
+            an offset it is UTC.
+        type: str
+      before:
+        description: The same for this time or earlier.
+        type: str
+"""

@@ -125,7 +125,7 @@ TABLES: dict[str, Table] = {
         (
             *_API,
             *_RUN_IDS,
-            *_FILTER,
+            Field("filter", "dict", "task"),
             Field("limit", "int", "task", default=100, minimum=1, maximum=10_000, unit="runs"),
             Field("offset", "int", "task", default=0, minimum=0, maximum=10_000_000, unit="runs"),
             Field("order", "str", "task", choices=("newest_first", "oldest_first"), default="newest_first"),
@@ -133,6 +133,7 @@ TABLES: dict[str, Table] = {
             Field("artifacts", "bool", "task", default=False),
             Field("log_limit", "int", "task", default=0, minimum=0, maximum=100_000, unit="records"),
         ),
+        {"filter": _FILTER},
     ),
     "deployment_info": Table(
         (

@@ -70,11 +70,8 @@ def manage(session: Session) -> Result:
 
 def _found(session: Session, missing_is_fine: bool) -> list[_Run]:
     options = session.options
-    given = options.get("filter", options)
     limit = options.get("limit", 20) if "filter" in options else len(ids_of(options))
-    found = session.catalog.list_runs(
-        run_filter(session, given if "filter" in options else _only_ids(options)), limit + 1
-    )
+    found = session.catalog.list_runs(run_filter(session, options), limit + 1)
     if len(found) > limit:
         raise SettingsError(
             f"filter finds more than {limit} flow runs.", "Narrow it, or raise limit if you mean all of them."
@@ -85,10 +82,6 @@ def _found(session: Session, missing_is_fine: bool) -> list[_Run]:
     if missing and not missing_is_fine:
         raise SettingsError(f"There is no flow run {', '.join(missing)}.", "Check the ids.", "not_found")
     return sorted(runs, key=lambda run: order.get(run.id, 0))
-
-
-def _only_ids(options: View) -> View:
-    return {name: options[name] for name in ("flow_run_id", "flow_run_ids") if name in options}
 
 
 def _created(session: Session) -> _Run:

@@ -30,7 +30,7 @@ def inform(session: Session) -> Result:
     found = session.catalog.list_runs(wanted, options.get("limit", 100), options.get("offset", 0), newest_first)
     runs = [_run(session, described(session, run)) for run in found]
     missing = set(ids_of(options)).difference(run["flow_run_id"] for run in runs)
-    if missing and not set(options).intersection(("states", "tags", "limit", "offset")):
+    if missing and not set(options).intersection(("filter", "limit", "offset")):
         raise SettingsError(f"There is no flow run {', '.join(sorted(missing))}.", "Check the ids.", "not_found")
     result: Result = {
         "changed": False,

@@ -45,17 +45,18 @@ def described(session: Session, run: Document) -> View:
 
 def run_filter(session: Session, options: t.Mapping[str, t.Any]) -> RunFilter:
     """What the options of a filter, and ids beside them, ask for; a deployment that is not there is an error."""
-    deployments = tuple(session.api.read_deployment(name).id for name in options.get("deployments", ()))
+    common = options.get("filter", {})
+    deployments = tuple(session.api.read_deployment(name).id for name in common.get("deployments", ()))
     return RunFilter(
         ids=tuple(ids_of(options)),
         deployments=deployments,
-        flows=tuple(options.get("flows", ())),
-        states=tuple(options.get("states", ())),
-        tags=tuple(options.get("tags", ())),
-        work_pools=tuple(options.get("work_pools", ())),
-        name=options.get("name", ""),
-        after=options.get("after", ""),
-        before=options.get("before", ""),
+        flows=tuple(common.get("flows", ())),
+        states=tuple(common.get("states", ())),
+        tags=tuple(common.get("tags", ())),
+        work_pools=tuple(common.get("work_pools", ())),
+        name=common.get("name", ""),
+        after=common.get("after", ""),
+        before=common.get("before", ""),
     )
 
 

@@ -20,7 +20,7 @@ description:
   - To launch runs from a play, use a runner module such as M(flowops.prefect.flow_runner_subprocess).
 extends_documentation_fragment:
   - flowops.prefect.api
-  - flowops.prefect.run_filter.filter
+  - flowops.prefect.run_filter
   - flowops.prefect.attributes
   - flowops.prefect.attributes.action_group
 options:
@@ -36,7 +36,9 @@ options:
     type: str
     choices: [created, finished, cancelled, retried, absent]
   limit:
-    description: How many runs O(filter) may find. V(20) when left out.
+    description:
+      - How many runs O(filter) may find. When there are more, the task is refused and nothing is done.
+      - V(20) when left out.
     type: int
   deployment:
     description: The deployment that a run is created from, as C(flow/name) or by its UUID.

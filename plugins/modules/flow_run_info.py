@@ -17,7 +17,7 @@ author:
 description:
   - Finds flow runs by deployment, state, tags, time and more, and returns what the server knows about them, with their
     history of states, their logs and their artifacts where asked.
-  - Without any filter these are all runs, page by page.
+  - Without O(filter) and ids these are all runs, page by page.
 extends_documentation_fragment:
   - flowops.prefect.api
   - flowops.prefect.run_filter
@@ -62,9 +62,10 @@ EXAMPLES = r"""
 - name: What failed today, with its logs
   flowops.prefect.flow_run_info:
     api_url: "{{ prefect_api_url }}"
-    deployments: [hello/quickstart]
-    states: [FAILED, CRASHED]
-    after: "{{ now(utc=true, fmt='%Y-%m-%d') }}"
+    filter:
+      deployments: [hello/quickstart]
+      states: [FAILED, CRASHED]
+      after: "{{ now(utc=true, fmt='%Y-%m-%d') }}"
     log_limit: 200
   register: failed
 
@@ -75,7 +76,8 @@ EXAMPLES = r"""
 - name: The second page of all runs with a tag, oldest first
   flowops.prefect.flow_run_info:
     api_url: "{{ prefect_api_url }}"
-    tags: [nightly]
+    filter:
+      tags: [nightly]
     order: oldest_first
     limit: 50
     offset: 50

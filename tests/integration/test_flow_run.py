@@ -162,13 +162,13 @@ def test_filters(play: Play, rest: PrefectRest) -> None:
     result = play(
         {**retry, "filter": {**mine, "states": ["FAILED"]}, "limit": 1},
         {**retry, "filter": {**mine, "states": ["TimedOut"]}, "limit": 1},
-        {"module": INFO, **mine, "limit": 3},
-        {"module": INFO, **mine, "limit": 3, "offset": 3},
-        {"module": INFO, "tags": [tag, "n2"]},
-        {"module": INFO, "tags": [tag], "after": "2099-01-01"},
-        {"module": INFO, "tags": [tag], "states": ["TimedOut", "Failed"], "flows": ["hello"]},
+        {"module": INFO, "filter": mine, "limit": 3},
+        {"module": INFO, "filter": mine, "limit": 3, "offset": 3},
+        {"module": INFO, "filter": {"tags": [tag, "n2"]}},
+        {"module": INFO, "filter": {"tags": [tag], "after": "2099-01-01"}},
+        {"module": INFO, "filter": {"tags": [tag], "states": ["TimedOut", "Failed"], "flows": ["hello"]}},
         {"module": INFO, "flow_run_id": str(uuid.uuid4())},
-        {"module": INFO, "deployments": ["no/such"]},
+        {"module": INFO, "filter": {"deployments": ["no/such"]}},
         ignore_errors=True,
     )
     refused, one, page, rest_of_it, tagged, future, states, missing, nowhere = (
