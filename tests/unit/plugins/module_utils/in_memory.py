@@ -115,6 +115,9 @@ class MemoryApi(PrefectApi):
         self.inputs[(flow_run_id, key)] = RunInput(key, value, self.now)
         return True
 
+    def read_artifacts(self, flow_run_ids: t.Sequence[str], keys: t.Sequence[str]) -> dict[str, dict[str, t.Any]]:
+        raise NotImplementedError
+
     def read_flow_run_logs(self, flow_run_id: str, *, after: float | None = None, limit: int = 200) -> list[LogRecord]:
         raise NotImplementedError
 

@@ -167,6 +167,7 @@ def test_a_run_made_on_orion_is_kept_from_agents():
         lambda api: api.propose(RUN, "CANCELLING"),
         lambda api: api.read_inputs(RUN),
         lambda api: api.write_input(RUN, "k", "v"),
+        lambda api: api.read_artifacts([RUN], ["k"]),
     ],
 )
 def test_what_orion_cannot_do_is_refused_without_a_request(asked):
