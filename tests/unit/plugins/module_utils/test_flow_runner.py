@@ -11,8 +11,6 @@ import pytest
 from ansible_collections.flowops.prefect.plugins.module_utils import _flow_runner as flow_runner
 from ansible_collections.flowops.prefect.plugins.module_utils._problems import ProblemsError
 
-jsonschema = pytest.importorskip("jsonschema")
-
 GOOD = {
     "universal": {"env": {"A": "1"}},
     "subprocess": {"env": {"A": "1", "B": None}, "virtualenv": "/srv/venv", "output_limit": 100_000},
@@ -42,8 +40,12 @@ BAD_CONFIGS = [
 ]
 
 
-def schema():
-    return flow_runner.base_job_template()["variables"]
+@pytest.fixture
+def refuses():
+    """Whether a server's validation of job variables with our template refuses a flow runner."""
+    jsonschema = pytest.importorskip("jsonschema")
+    validator = jsonschema.Draft202012Validator(flow_runner.base_job_template()["variables"])
+    return lambda value: not validator.is_valid({flow_runner.JOB_VARIABLE: value})
 
 
 @pytest.mark.parametrize("runner", flow_runner.TYPES)
@@ -51,7 +53,11 @@ def test_what_is_stored_reads_back_the_same_and_is_clean_already(runner):
     cleaned = flow_runner.checked({"type": runner, **GOOD[runner]})
     document = {flow_runner.JOB_VARIABLE: flow_runner.stored(cleaned)}
     assert flow_runner.attached(document) == cleaned == flow_runner.checked(cleaned)
-    jsonschema.validate(document, schema())
+
+
+@pytest.mark.parametrize("runner", flow_runner.TYPES)
+def test_the_schema_accepts_what_is_stored(runner, refuses):
+    assert not refuses(flow_runner.stored(flow_runner.checked({"type": runner, **GOOD[runner]})))
 
 
 @pytest.mark.parametrize(("value", "words"), BAD)
@@ -62,9 +68,8 @@ def test_what_is_wrong_is_named(value, words):
 
 
 @pytest.mark.parametrize("value", BAD_CONFIGS)
-def test_the_schema_refuses_it_too(value):
-    with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate({flow_runner.JOB_VARIABLE: value}, schema())
+def test_the_schema_refuses_it_too(value, refuses):
+    assert refuses(value)
 
 
 def test_no_secret_can_be_attached():
