@@ -33,6 +33,9 @@ Options = dict[str, t.Any]
 #: Types of pools that leave it to the job variables what a run is launched with.
 _SILENT_POOLS = ("ansible", "prefect-agent")
 
+#: Settings of the first flow runners that are the play's affair here.
+_ORIONS_OWN = ("stream_output",)
+
 #: What a deployment without a pool may say.
 _NO_POOL: Options = {"job_configuration": {"env": "{{ env }}"}}
 
@@ -169,7 +172,7 @@ class _Said:
 
 def _level(source: str, flow_runner: Options, kind: str, server: Server) -> Level:
     """An attached flow runner; of one of another type only the environment counts."""
-    config = {name: value for name, value in flow_runner.items() if name != "type"}
+    config = {name: value for name, value in flow_runner.items() if name not in ("type", *_ORIONS_OWN)}
     rendered: Rendered = resolved(config, server)
     settings = checked({**rendered.configuration, "type": flow_runner["type"]})
     env = settings.pop("env", {})

@@ -228,7 +228,8 @@ class _Chooser:
             return says.levels(kind, self.sources)
         except (ProblemsError, ApiNotFound):
             launched = self.values["state"] == "launched"
-            if launched and (run is None or run.scheduled or self.values["rerun"] != "never"):
+            waits = run is None or run.state_type in ("SCHEDULED", "PENDING")
+            if launched and (waits or self.values["rerun"] != "never"):
                 raise
             return [], []
 

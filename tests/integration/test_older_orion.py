@@ -184,3 +184,38 @@ def test_an_engine_of_another_generation_is_refused_before_anything_is_claimed(
     assert "prefect==2.0b6" in play.last["msg"]
     assert orion.rest.state_type(run.id) == "SCHEDULED"
     assert run.executions == 0
+
+
+def test_flow_runners_propagate_from_the_deployment_to_its_runs(
+    run_playbook: RunPlaybook, orion: OlderServer, tmp_path: Path
+) -> None:
+    """A run keeps what its deployment had when it was made; settings are stored with all their nulls."""
+    virtualenv = str(Path(orion.engine_python).parent.parent)
+    config = {"env": {"WHO": "first"}, "virtualenv": virtualenv, "condaenv": None, "stream_output": True}
+    deployment = orion.rest.create_deployment("append_line", flow_runner={"type": "subprocess", "config": config})
+    run_id = orion.rest.create_flow_run(deployment["id"], {"path": str(tmp_path / "bodies")})["id"]
+    later = {"type": None, "config": {"env": {"WHO": "later"}}}
+    orion.rest.create_deployment("append_line", name=deployment["name"], flow_runner=later)
+    (options,) = [value for name, value in orion.task(tmp_path / "state", python=None).items() if name != "name"]
+    module = "flowops.prefect.flow_runner"
+    play = run_playbook(
+        [
+            {"name": "Old", "check_mode": True, module: {**options, "flow_run_id": run_id}},
+            {
+                "name": "New",
+                "check_mode": True,
+                module: {**options, "deployment": deployment["full_name"], "python": orion.engine_python},
+            },
+            {"name": "Run", module: {**options, "flow_run_id": run_id}},
+        ]
+    ).check()
+    (old,) = play.of("Old").result["would_launch"]
+    assert (old["environment"]["WHO"], old["sources"]["env.WHO"], old["sources"]["type"]) == (
+        "first",
+        "flow run",
+        "flow run",
+    )
+    (new,) = play.of("New").result["would_launch"]
+    assert (new["environment"]["WHO"], new["sources"]["type"]) == ("later", "default")
+    assert play.of("Run").result["run"]["phase"] == "succeeded"
+    assert (tmp_path / "bodies").read_text().count("\n") == 1

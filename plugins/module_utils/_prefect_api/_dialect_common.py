@@ -60,6 +60,10 @@ class CommonApi(PrefectApi):
 
     def _job_variables(self, fields: Fields) -> dict[str, t.Any]:
         """What a deployment says of its infrastructure."""
+        return self._own_job_variables(fields)
+
+    def _own_job_variables(self, fields: Fields) -> dict[str, t.Any]:
+        """What a flow run says of it."""
         return fields.mapping("job_variables")
 
     def _prepare_creation(self, deployment: Deployment, body: dict[str, t.Any]) -> None:
@@ -208,7 +212,7 @@ class CommonApi(PrefectApi):
             scheduled_time=details.optional_moment("scheduled_time"),
             deployment_id=fields.optional_uuid("deployment_id"),
             parameters=fields.mapping("parameters"),
-            job_variables=fields.mapping("job_variables"),
+            job_variables=self._own_job_variables(fields),
             run_count=int(fields.number("run_count", 0)),
             start_time=fields.optional_moment("start_time"),
             end_time=fields.optional_moment("end_time"),

@@ -14,7 +14,7 @@ from ansible_collections.flowops.prefect.plugins.module_utils._bootstrap import 
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._client import INPUT_PREFIX
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._dialect_common import CommonApi
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._generation import ORION, Ability
-from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._objects import Deployment, RunInput
+from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._objects import Deployment, Fields, RunInput
 
 
 class PrefectApiOrion(CommonApi):
@@ -39,6 +39,11 @@ class PrefectApiOrion(CommonApi):
     def _needs_force(self, state_type: str) -> bool:
         """Of a run that was stopped its engine may say last that it crashed."""
         return state_type == "CANCELLED"
+
+    def _own_job_variables(self, fields: Fields) -> dict[str, t.Any]:
+        """Its flow runner, where later servers keep it; the run has a copy of its deployment's."""
+        found = fields.mapping("flow_runner")
+        return {"flow_runner": {"type": found.get("type") or "universal", "config": found.get("config") or {}}}
 
     def _prepare_creation(self, deployment: Deployment, body: dict[str, t.Any]) -> None:  # noqa: ARG002
         body["state"] = {"type": "PENDING", "name": "Pending", "message": RESERVED}
