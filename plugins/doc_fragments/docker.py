@@ -166,6 +166,10 @@ options:
         description:
           - Makes the creation of the run happen once, in place of the task's O(idempotency_key).
         type: str
+      rerun:
+        description:
+          - Whether the run is launched again when it is at its end, in place of the task's O(rerun).
+        type: str
       env: *env
       secret_env: *secret_env
       image: *image

@@ -120,7 +120,7 @@ _RUNS = (
 _LIFECYCLE = (
     Field("state", "str", "lifecycle", choices=("launched", "cancelled", "absent"), default="launched"),
     Field("wait", "bool", "lifecycle", default=True),
-    Field("rerun", "str", "lifecycle", kind="rerun", default="never"),
+    Field("rerun", "str", "lifecycle", kind="rerun", default="never", per_run=True),
     Field(
         "fail_on",
         "list",

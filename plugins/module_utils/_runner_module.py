@@ -151,7 +151,7 @@ class TaskRunner:
         tracked = Tracked(
             flow_run_id=flow_run_id,
             plan=lambda key, token, inheritable: self._plan(request, tracked, key, token, inheritable),
-            rerun=str(self.task.rerun),
+            rerun=request.rerun,
             created=created,
         )
         return Planned(request, tracked, deployment)

@@ -17,7 +17,7 @@ from ansible_collections.flowops.prefect.plugins.module_utils._task import Task
 
 def check_task(api: PrefectApi, task: Task) -> None:
     """Refuse what the server cannot do, before anything is launched."""
-    if task.rerun != "never" and not api.generation.can(Ability.RERUN):
+    if any(request.rerun != "never" for request in task.requests) and not api.generation.can(Ability.RERUN):
         raise api.generation.refusal(Ability.RERUN, "rerun")
     if task.artifacts and not api.generation.can(Ability.ARTIFACTS):
         raise api.generation.refusal(Ability.ARTIFACTS, "artifacts")

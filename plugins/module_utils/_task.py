@@ -62,6 +62,7 @@ class RunRequest:
     :arg position: counts from 0, in the order of the task.
     :arg label: the option that names it, for messages: ``runs[3]``.
     :arg deployment: ``flow/name`` or a UUID; set exactly when ``flow_run_id`` is not.
+    :arg rerun: ``never``, ``failed``, ``always``, or the number of the attempt, 2 or more.
     :arg flow_run_name: with ``{parameter}`` already replaced.
     :arg settings: every setting of the runner type, merged: default < task < entry; None where nothing was said.
     :arg env: merged; None means that the variable must not be there, whoever else would set it.
@@ -77,6 +78,7 @@ class RunRequest:
     flow_run_name: str | None
     tags: list[str]
     idempotency_key: str | None
+    rerun: str
     settings: dict[str, t.Any]
     env: dict[str, str | None]
     secret_env: dict[str, str] = dataclasses.field(repr=False)
@@ -87,7 +89,6 @@ class RunRequest:
 class Task:
     """What the user asked for, checked, with effective defaults.
 
-    :arg rerun: ``never``, ``failed``, ``always``, or the number of the attempt, 2 or more.
     :arg run_timeout: None for no limit, like ``wait_timeout``.
     :arg concurrency: None: the core decides by the number of processors.
     :arg stream_output: None: the controller decides by the number of runs.
@@ -98,7 +99,6 @@ class Task:
 
     state: str
     wait: bool
-    rerun: str | int
     fail_on: list[str]
     on_abort: str
     start_timeout: float
@@ -233,7 +233,6 @@ def _task(options: dict[str, t.Any], runner_type: str) -> Task:
     return Task(
         state=values["state"],
         wait=values["wait"],
-        rerun=int(values["rerun"]) if values["rerun"].isdigit() else values["rerun"],
         fail_on=list(values["fail_on"]),
         on_abort=values["on_abort"],
         start_timeout=values["start_timeout"],
@@ -322,6 +321,7 @@ def _request(
         flow_run_name=None if name is None else name.format_map(parameters),
         tags=new.get("tags", []),
         idempotency_key=new.get("idempotency_key"),
+        rerun=entry.get("rerun") or options.get("rerun") or "never",
         settings=_settings(options, entry, runner_type),
         env=env,
         secret_env=secret_env,

@@ -157,9 +157,8 @@ class RunnerAction(ActionBase):
         return _merged(first, last, live)
 
     def _leaves_waiting(self, args: dict[str, t.Any]) -> dict[str, t.Any]:
-        """The polls wait for what takes long before a launch and show it; but they do not know of ``rerun``."""
-        shown = args.get("stream_output") is None or _true(args["stream_output"])
-        return {"log_cursor": {}} if shown and str(args.get("rerun") or "never") == "never" else {}
+        """The polls wait for what takes long before a launch and show it."""
+        return {"log_cursor": {}} if args.get("stream_output") is None or _true(args["stream_output"]) else {}
 
     def _cancel(self, args: dict[str, t.Any], first: dict[str, t.Any]) -> None:
         """The play was interrupted: nobody listens any more, and a message to nobody would be an error."""
@@ -170,7 +169,7 @@ class RunnerAction(ActionBase):
         """The same task for the runs that the first call found or made, by their ids."""
         rest = {name: value for name, value in args.items() if name not in _FIRST_CALL_ONLY}
         entries = args.get("runs")
-        found = [self._found(run) for run in first["runs"]]
+        found = [{**_attempt_of(args, run), **self._found(run)} for run in first["runs"]]
         if not entries and not any(found):
             return {**rest, "flow_run_ids": first["flow_run_ids"]}
         names = {name for field in per_run_fields_of(self.runner_type) for name in field.names}.difference(
@@ -308,6 +307,13 @@ def _unknown(last: dict[str, t.Any], answer: dict[str, t.Any], timed_out: bool) 
         "category": answer.get("category", "internal"),
         "msg": f"{answer.get('msg')} The flow runs may go on. Run the task again for: {', '.join(ids)}",
     }
+
+
+def _attempt_of(args: dict[str, t.Any], run: dict[str, t.Any]) -> dict[str, t.Any]:
+    """What ``rerun`` came to for a run: its number, since the word would mean another attempt at each poll."""
+    entries = args.get("runs") or []
+    asked = args.get("rerun") or any(isinstance(entry, dict) and entry.get("rerun") for entry in entries)
+    return {"rerun": str(run["attempt"])} if asked and run["attempt"] > 1 else {}
 
 
 def _creates_runs(args: dict[str, t.Any]) -> bool:

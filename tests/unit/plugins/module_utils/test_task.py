@@ -180,7 +180,7 @@ class TestEnvironment:
 class TestDefaults:
     def test_are_applied_here(self):
         task = parse(flow_run_id=ID)
-        assert (task.state, task.wait, task.rerun, task.on_abort) == ("launched", True, "never", "leave")
+        assert (task.state, task.wait, task.requests[0].rerun, task.on_abort) == ("launched", True, "never", "leave")
         assert task.fail_on == ["failed", "crashed", "cancelled", "infrastructure", "wait_timeout"]
         assert (task.start_timeout, task.run_timeout, task.wait_timeout, task.stop_grace) == (120.0, None, None, 30.0)
         assert (task.concurrency, task.stream_output, task.log_lines) == (None, None, 20)
@@ -192,7 +192,7 @@ class TestDefaults:
             flow_run_id=ID, wait="no", run_timeout="90", concurrency="4", log_lines="0", stop_grace=0, rerun="3"
         )
         assert (task.wait, task.run_timeout, task.concurrency, task.log_lines) == (False, 90.0, 4, 0)
-        assert (task.stop_grace, task.rerun) == (0.0, 3)
+        assert (task.stop_grace, task.requests[0].rerun) == (0.0, "3")
 
     def test_an_empty_fail_on(self):
         assert parse(flow_run_id=ID, fail_on=[]).fail_on == []
