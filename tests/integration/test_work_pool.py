@@ -127,9 +127,13 @@ def test_the_server_itself_refuses_a_bad_flow_runner(play: Play, rest: PrefectRe
     assert run["job_variables"] == {"flow_runner": {"type": "kubernetes"}}
 
 
-def test_our_template_is_brought_up_to_date_only_when_asked(play: Play, rest: PrefectRest, name: str) -> None:
+def test_our_template_is_brought_up_to_date_only_when_asked(
+    play: Play, rest: PrefectRest, api_url: str, name: str
+) -> None:
+    """And the address comes from the controller's environment where the task has none."""
     rest.create_work_pool(name, "ansible")
-    result = play({"name": name}, {"name": name, "type": "ansible"}, {"name": name, "type": "ansible"}).check()
+    ours = {"name": name, "type": "ansible"}
+    result = play({"name": name, "api_url": None}, ours, ours, env={"PREFECT_API_URL": api_url}).check()
     assert [one.changed for one in result.results] == [False, True, False]
     assert "flow_runner" in rest.get(f"/work_pools/{name}")["base_job_template"]["variables"]["properties"]
 
