@@ -239,8 +239,10 @@ def secrets_in(document: t.Any) -> list[str]:
         return [text for entry in document for text in secrets_in(entry)]
     if not isinstance(document, dict):
         return []
-    values = [text for entry in document.values() for text in secrets_in(entry)]
-    secret = [entry for name, entry in document.items() if _holds_secret(name, entry)]
+    values = []
+    for name, entry in document.items():
+        values.extend(_texts(entry) if name in _SECRET_OPTIONS else secrets_in(entry))
+    secret = [entry for name, entry in document.items() if isinstance(entry, str) and _holds_secret(name, entry)]
     return [*values, *worth_masking(secret)]
 
 
@@ -253,12 +255,16 @@ def concealed(document: t.Any) -> t.Any:
     return {name: MASK if _holds_secret(name, entry) else concealed(entry) for name, entry in document.items()}
 
 
+#: Options whose values are secret as a whole, also where they are none.
+_SECRET_OPTIONS = frozenset(field.name for field in ALL_FIELDS if field.secret)
 #: Options whose names look secret and whose values are references.
 _REFERENCES = frozenset(field.name for field in ALL_FIELDS if field.no_log is False)
 
 
 def _holds_secret(name: t.Any, value: t.Any) -> bool:
     """References, of ours and of Prefect's templates, are no secrets."""
+    if name in _SECRET_OPTIONS:
+        return value is not None
     if not isinstance(value, str) or not isinstance(name, str) or name in _REFERENCES:
         return False
     return bool(value) and looks_secret(name) and "{{" not in value

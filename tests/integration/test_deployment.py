@@ -21,6 +21,10 @@ MODULE = "flowops.prefect.deployment"
 VIRTUALENV = str(engine_python().parent.parent)
 PULL = [{"prefect.deployments.steps.set_working_directory": {"directory": str(FLOWS)}}]
 
+#: From the environment, since Ansible shows the source of tasks that fail.
+SECRET = "canary-of-a-deployment"
+CANARY = "{{ lookup('env', 'FLOWOPS_TEST_CANARY') }}"
+
 Deploy = Callable[..., PlayResult]
 
 
@@ -37,7 +41,7 @@ def deploy(run_playbook: RunPlaybook, api_url: str) -> Deploy:
     def run(*tasks: dict[str, Any], ignore_errors: bool = False, **keywords: Any) -> PlayResult:
         more = {"ignore_errors": True} if ignore_errors else {}
         play = [{"name": f"Task {n}", MODULE: {"api_url": api_url, **one}, **more} for n, one in enumerate(tasks)]
-        return run_playbook(play, **keywords)
+        return run_playbook(play, env={"FLOWOPS_TEST_CANARY": SECRET}, **keywords)
 
     return run
 
@@ -228,7 +232,7 @@ BAD = {
     "type": ({"tags": {"a": 1}}, "tags is a mapping, not a list"),
     "runner": ({"flow_runner": {"type": "dokcer"}}, "flow_runner.type is the text 'dokcer'"),
     "setting": ({"flow_runner": {"type": "docker", "imag": "x"}}, "flow_runner.imag is no option here"),
-    "secret": ({"flow_runner": {"type": "docker", "secret_env": {"A": "canary-1"}}}, "readable on the server"),
+    "secret": ({"flow_runner": {"type": "docker", "secret_env": {"A": CANARY}}}, "readable on the server"),
     "schedule": ({"schedules": [{"cron": "0 5 * * *", "interval": 5}]}, "schedules[0] needs just one of"),
     "cron": ({"schedules": [{"cron": "99 5 * * *"}]}, "Invalid cron string"),
     "pool": ({"work_pool_name": "no-such-pool"}, "there is no work pool no-such-pool"),
@@ -266,7 +270,7 @@ def test_bad_input_makes_nothing(deploy: Deploy, rest: PrefectRest, flow: str) -
         assert results[case].failed, case
         assert words in results[case].result["msg"], case
         assert results[case].result["category"] in ("bad_settings", "api_error"), case
-    assert "canary-1" not in play.output + str(play.results)
+    assert SECRET not in play.output + str(play.results)
     assert not exists(rest, flow, "bad")
     assert not exists(rest, flow, "early")
     assert exists(rest, flow, "late")
@@ -283,7 +287,7 @@ def test_what_the_pool_refuses_and_no_secret_in_it(deploy: Deploy, rest: Prefect
         },
     )["name"]
     options = {"flow": flow, "name": "one", "work_pool_name": pool}
-    variables = {"n": "much", "env": {"API_TOKEN": "canary-2"}}
+    variables = {"n": "much", "env": {"API_TOKEN": CANARY}}
     refused = deploy({**options, "job_variables": variables}, arguments=["-vvv"], diff=True)
     assert "Validation failed for field 'n'" in refused.last["msg"]
     assert not exists(rest, flow, "one")
@@ -294,6 +298,6 @@ def test_what_the_pool_refuses_and_no_secret_in_it(deploy: Deploy, rest: Prefect
     assert named(rest, flow, "one")["job_variables"]["n"] == 1
     assert play.last["deployment"]["job_variables"] == {"n": 1, "env": {"API_TOKEN": "********"}}
     everything = [one.output + str(one.results) for one in (refused, play, changed)]
-    assert not any("canary-2" in text for text in everything)
+    assert not any(SECRET in text for text in everything)
     rest.request("PATCH", f"/work_pools/{pool}", {"is_paused": True})
     assert "is paused" in deploy({**good, "tags": ["x"]}).check().output

@@ -73,7 +73,7 @@ def test_an_entry_replaces_the_interpreter_of_the_task():
 
 SECRETS = {
     "job_variables": {"env": {"DB_PASSWORD": "canary-a", "STYLE": "plain"}, "image_pull_secrets": ["regcred"]},
-    "flow_runner": {"type": "docker", "env": {"API_TOKEN": "canary-b"}},
+    "flow_runner": {"type": "docker", "env": {"API_TOKEN": "canary-b"}, "secret_env": {"A": "canary-f"}},
     "parameters": {"api_key": "canary-c", "text": "canary-c again"},
     "pull_steps": [
         {"git_clone": {"access_token": "canary-d"}},
