@@ -117,9 +117,9 @@ def seconds(values: Sequence[float]) -> str:
     return f"{statistics.median(values):.2f} s ({min(values):.2f}-{max(values):.2f})"
 
 
-def median_ratio(subject: Sequence[float], floor: Sequence[float]) -> float:
+def median_ratio(dividends: Sequence[float], divisors: Sequence[float]) -> float:
     """The median of the ratios within each round: what else the machine does differs more between rounds."""
-    return statistics.median(one / other for one, other in zip(subject, floor))
+    return statistics.median(one / other for one, other in zip(dividends, divisors))
 
 
 def faster(work: str, against: str, subject: Sequence[float], floor: Sequence[float], least: float) -> Row:
