@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from ansible_play import RunPlaybook, StartPlaybook
 from containers import container_of, containers_of, counted_runs, docker_task, hosts, make_run, volume
+from engine_proxy import CutOutputProxy
 from prefect_rest import PrefectRest
 
 pytestmark = pytest.mark.usefixtures("docker_engine_up")
@@ -108,6 +109,18 @@ def test_the_restricted_profile_runs_a_flow_as_nobody_of_importance(
     assert not containers_of(run_id), "auto_remove, after the verdict"
     again = run_playbook(task, hosts=hosts()).check()
     assert (again.last["run"]["phase"], again.last["changed"]) == ("succeeded", False)
+
+
+def test_an_engine_that_breaks_off_costs_no_line(
+    start_playbook: StartPlaybook, rest: PrefectRest, api_url: str, tmp_path: Path
+) -> None:
+    run_id = make_run(rest, "chatty", {"lines": 300, "pause": 0.02})
+    with CutOutputProxy(tmp_path / "engine.sock", times=6) as proxy:
+        task = docker_task(api_url, flow_run_id=run_id, docker_host=proxy.host)
+        play = start_playbook(task, hosts=hosts()).wait().check()
+    shown = [int(number) for number in re.findall(r"\] line (\d+) ", play.stdout)]
+    assert sorted(shown) == list(range(300))
+    assert proxy.dropped == 6
 
 
 def test_output_is_shown_line_by_line_without_loss(

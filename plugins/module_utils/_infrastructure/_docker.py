@@ -14,6 +14,7 @@ is the gate's doing (see ``_bootstrap``).
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import time
 import typing as t
 
@@ -73,6 +74,8 @@ _WAIT_FIRST, _WAIT_LAST, _WAIT_GROWTH = 0.25, 1.0, 1.2
 #: Status of a start; 304 says that it ran already.
 _STARTED = 204
 _READ = 64 * 1024
+#: Nobody asks for the output of a finished container again: so often it is read when the engine breaks off.
+_LAST_READS = 5
 
 
 def docker_infrastructure(task: Task) -> DockerInfrastructure:
@@ -388,20 +391,32 @@ class DockerInfrastructure(Infrastructure):
         if found is None:
             return LogChunk([], cursor)
         self._output[key] = self._last_piece(found["Id"])
-        return read_on(self._pieces(found["Id"], position), position, lambda: _is_over(found))
+        for _time in range(_LAST_READS):
+            chunk, broken = self._read_on(found, position)
+            if not (broken and _is_over(found)):
+                return chunk
+        return dataclasses.replace(chunk, truncated=True)
 
-    def _pieces(self, container: str, position: Cursor) -> t.Iterator[Piece]:
+    def _read_on(self, found: t.Mapping[str, t.Any], position: Cursor) -> tuple[LogChunk, bool]:
+        """What is new, and whether the engine broke off."""
+        broken: list[InfrastructureUnreachable] = []
+        found_pieces = self._pieces(found["Id"], position, broken.append)
+        chunk = read_on(found_pieces, position, lambda: _is_over(found) and not broken)
+        return chunk, bool(broken)
+
+    def _pieces(
+        self, container: str, position: Cursor, on_break: t.Callable[[InfrastructureUnreachable], None]
+    ) -> t.Iterator[Piece]:
         """Until the engine breaks off: what was read so far is as good as before, and the rest comes the next time."""
         what = f"{container[:12]}: output"
         wanted = {"stdout": 1, "stderr": 1, "timestamps": 1, "since": position.since}
         with self._connection.explained(what):
             answer = self._connection.request("get", f"/containers/{container}/logs", params=wanted, stream=True)
-        with (
-            contextlib.closing(answer),
-            contextlib.suppress(InfrastructureUnreachable),
-            self._connection.explained(what),
-        ):
-            yield from pieces(answer.iter_content(_READ))
+        try:
+            with contextlib.closing(answer), self._connection.explained(what):
+                yield from pieces(answer.iter_content(_READ))
+        except InfrastructureUnreachable as error:
+            on_break(error)
 
     def _last_piece(self, container: str) -> bytes:
         with self._connection.explained(f"{container[:12]}: output"):
