@@ -27,6 +27,28 @@ options:
       - The settings of a flow runner of type V(universal) are kept.
     type: str
     choices: [subprocess, docker, kubernetes]
+  work_pool:
+    description:
+      - Makes the task one cycle of an agent for this work pool, in the place of a worker. The runs are those that are
+        due in it, as the server hands them out, by priority and within the limits of pool and queues. A paused pool
+        hands out none, and nothing is launched before its time.
+      - What is under way in the pool and was launched here is watched too, so that cycles may end before their runs do.
+        What others have launched is left to them. Several agents and workers may work on one pool.
+      - A run that cannot be launched is reported to the server as crashed with the reason, a warning tells of it, and
+        the others go on. Where an infrastructure cannot be reached its runs stay scheduled.
+      - The host appears as a worker of the pool.
+      - There is no live output, and O(wait_timeout) says how long the cycle watches.
+    type: str
+  work_queues:
+    description:
+      - Only these queues of O(work_pool). All of them when left out.
+    type: list
+    elements: str
+  limit:
+    description:
+      - How many due runs one cycle takes up at most. As many as the server hands out when left out.
+      - O(concurrency) says how many may be live at once.
+    type: int
   env: &env
     description:
       - Environment variables of the engine, laid over those of work pool, deployment and flow run, name by name. Those

@@ -11,12 +11,11 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.flowops.prefect.plugins.module_utils._fields import (
-    SOURCES,
-    SOURCES_EXCLUSIVE,
     Field,
     exclusive_groups_of,
     fields_of,
     per_run_fields_of,
+    sources_of,
 )
 
 
@@ -27,10 +26,11 @@ def argument_spec(runner_type: str) -> dict[str, t.Any]:
     entry = per_run_fields_of(runner_type)
     spec["runs"]["options"] = {field.name: option_of(field) for field in entry}
     spec["runs"]["mutually_exclusive"] = [("flow_run_id", "deployment"), *_groups(entry)]
+    sources, exclusive = sources_of(runner_type)
     return {
         "argument_spec": spec,
-        "mutually_exclusive": [*SOURCES_EXCLUSIVE, *_groups(fields)],
-        "required_one_of": [SOURCES],
+        "mutually_exclusive": [*exclusive, *_groups(fields)],
+        "required_one_of": [sources],
         "supports_check_mode": True,
     }
 

@@ -169,6 +169,9 @@ _UNIVERSAL = (
 _FLOW_RUNNER = (
     Field("type", "str", "flow_runner", choices=(UNIVERSAL, *RUNNER_SCOPES), per_run=True),
     Field("default_type", "str", "flow_runner", choices=tuple(RUNNER_SCOPES), default="subprocess"),
+    Field("work_pool", "str", "flow_runner", kind="text", longest=255),
+    Field("work_queues", "list", "flow_runner", kind="words", elements="str", longest=100),
+    Field("limit", "int", "flow_runner", minimum=1, maximum=1000, unit="runs"),
 )
 
 _SUBPROCESS = (
@@ -356,6 +359,14 @@ ALL_FIELDS = (
 #: The options that say which runs a task is about; each set holds those that cannot stand together.
 SOURCES = ("flow_run_id", "flow_run_ids", "deployment", "runs")
 SOURCES_EXCLUSIVE = (("flow_run_id", "flow_run_ids", "deployment"), ("flow_run_id", "flow_run_ids", "runs"))
+
+
+def sources_of(runner_type: str) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+    """The same for one runner type: only the universal one takes what is due in a work pool."""
+    if runner_type != UNIVERSAL:
+        return SOURCES, SOURCES_EXCLUSIVE
+    return (*SOURCES, "work_pool"), tuple((*group, "work_pool") for group in SOURCES_EXCLUSIVE)
+
 
 #: The options of a run that is still to be created; senseless for one that exists.
 NEW_RUN_ONLY = ("parameters", "flow_run_name", "tags", "idempotency_key")

@@ -170,6 +170,8 @@ def _tally(outcomes: t.Sequence[RunOutcome]) -> str:
     if len(outcomes) == 1:
         outcome = outcomes[0]
         return f"{_name(outcome)}: {outcome.phase.value}"
+    if not outcomes:
+        return "no runs"
     counted = collections.Counter(outcome.phase.value for outcome in outcomes)
     return f"{len(outcomes)} runs: " + ", ".join(f"{number} {phase}" for phase, number in sorted(counted.items()))
 

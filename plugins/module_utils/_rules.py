@@ -16,12 +16,11 @@ import typing as t
 
 from ansible_collections.flowops.prefect.plugins.module_utils._fields import (
     NEW_RUN_ONLY,
-    SOURCES,
-    SOURCES_EXCLUSIVE,
     Field,
     exclusive_groups_of,
     fields_of,
     per_run_fields_of,
+    sources_of,
 )
 from ansible_collections.flowops.prefect.plugins.module_utils._kinds import canonical_uuid, template_fields
 from ansible_collections.flowops.prefect.plugins.module_utils._problems import Problem, ProblemsError, join, shown
@@ -33,7 +32,7 @@ def rule_problems(options: _Options, runner_type: str) -> list[Problem]:
     """Everything that is wrong between options, of the task and of its ``runs``."""
     entries = _entries(options)
     problems = [
-        *_sources(options),
+        *_sources(options, runner_type),
         *exclusive_problems(options, fields_of(runner_type)),
         *_twice_in_environment(options),
         *api_problems(options),
@@ -69,16 +68,20 @@ def _has(options: _Options, name: str) -> bool:
     return options.get(name) is not None
 
 
-def _sources(options: _Options) -> t.Iterator[Problem]:
+def _sources(options: _Options, runner_type: str) -> t.Iterator[Problem]:
     """Exactly one source of runs."""
-    if not any(_has(options, name) for name in SOURCES):
-        yield Problem(
-            "flow_run_id",
-            "is missing, and so are flow_run_ids, deployment and runs: the task names no flow run",
-            "Give one of the four.",
-        )
+    sources, exclusive = sources_of(runner_type)
+    if not any(_has(options, name) for name in sources):
+        others = f"{', '.join(sources[1:-1])} and {sources[-1]}"
+        yield Problem(sources[0], f"is missing, and so are {others}: the task names no flow run", "Give one of them.")
+    for name in ("work_queues", "limit"):
+        if _has(options, name) and not _has(options, "work_pool"):
+            yield Problem(name, "is about a work pool, and none is given", "Give work_pool, or remove it.")
+    if _has(options, "work_pool") and options.get("state") in ("cancelled", "absent"):
+        remedy = "Give the runs' ids; flow_run_info finds them."
+        yield Problem("work_pool", f"would be about every run there, and state is {options['state']}", remedy)
     clashing: list[str] = []
-    for group in SOURCES_EXCLUSIVE:
+    for group in exclusive:
         found = [name for name in group if _has(options, name)]
         clashing.extend(name for name in found if len(found) > 1 and name not in clashing)
     if clashing:

@@ -38,22 +38,27 @@ from ansible_collections.flowops.prefect.plugins.module_utils._redact import Red
 from ansible_collections.flowops.prefect.plugins.module_utils._result import RunOutcome
 from ansible_collections.flowops.prefect.plugins.module_utils._server_fit import check_task, records_for
 from ansible_collections.flowops.prefect.plugins.module_utils._task import RunRequest, Task, parse_task
-from ansible_collections.flowops.prefect.plugins.module_utils._together import NOT_CREATED, Planned, run_together
+from ansible_collections.flowops.prefect.plugins.module_utils._together import (
+    NOT_CREATED,
+    Planned,
+    Work,
+    run_cycle,
+    run_together,
+)
 
-#: From a module's options to a connection and the tasks with the types of their flow runners; secrets that come from
-#: the server are added to the list.
-TasksOf = t.Callable[[t.Mapping[str, t.Any], str, "list[str]"], "tuple[PrefectApi, list[tuple[str, Task]]]"]
+#: From a module's options and its runner type to what is to be done; secrets that come from the server are added to the
+#: list.
+WorkOf = t.Callable[[t.Mapping[str, t.Any], str, "list[str]"], Work]
 
 
-def run_module(runner_type: str, tasks_of: TasksOf | None = None) -> None:
+def run_module(runner_type: str, work_of: WorkOf | None = None) -> None:
     """The whole of a runner module."""
     module = AnsibleModule(**argument_spec(runner_type))
     invocation = {"module_args": masked_params(module.params, runner_type)}
     secrets = secret_values(module.params, runner_type)
     try:
-        api, tasks = (tasks_of or one_task)(module.params, runner_type, secrets)
-        runners = [TaskRunner(task, kind, api, module.check_mode) for kind, task in tasks]
-        result = run_together(runners, diff_mode=module._diff)  # noqa: SLF001  # Ansible has no public name for it
+        work = (work_of or one_task)(module.params, runner_type, secrets)
+        result = _done(work, module.check_mode, module._diff)  # noqa: SLF001  # Ansible has no public name for it
     except FlowopsError as error:
         result = {
             "changed": False,
@@ -78,10 +83,26 @@ def one_task(
     params: t.Mapping[str, t.Any],
     runner_type: str,
     secrets: list[str],  # noqa: ARG001 - all of them are the task's own
-) -> tuple[PrefectApi, list[tuple[str, Task]]]:
+) -> Work:
     """The task of a module of one runner type."""
     task = parse_task(params, runner_type)
-    return connect(api_settings(task.api)), [(runner_type, task)]
+    return Work(connect(api_settings(task.api)), [(runner_type, task)])
+
+
+def _done(work: Work, check_mode: bool, diff_mode: bool) -> dict[str, t.Any]:
+    """What came of it."""
+    if work.agent is None:
+        runners = [TaskRunner(task, kind, work.api, check_mode) for kind, task in work.tasks]
+        return run_together(runners, diff_mode)
+    work.agent.check_mode = check_mode
+    work.agent.show_up()
+    runners = []
+    for kind, task in work.tasks:
+        try:
+            runners.append(TaskRunner(task, kind, work.api, check_mode))
+        except FlowopsError as error:
+            work.agent.leave(kind, error)
+    return run_cycle(runners, work.agent, diff_mode)
 
 
 class TaskRunner:
@@ -195,12 +216,8 @@ class TaskRunner:
 
     # --- check mode ------------------------------------------------------------------------------------------
 
-    def predict(self) -> None:
-        """What a real execution would do first to each run; nothing is changed."""
-        for one in self.planned:
-            self._predict(one)
-
-    def _predict(self, one: Planned) -> None:
+    def predict(self, one: Planned) -> None:
+        """What a real execution would do first to a run; nothing is changed."""
         tracked = one.tracked
         if tracked.flow_run_id == NOT_CREATED:
             tracked.decision = dataclasses.replace(tracked.decision, phase=Phase.PENDING, attempt=1)

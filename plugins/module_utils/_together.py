@@ -13,11 +13,13 @@ import json
 import time
 import typing as t
 
+from ansible_collections.flowops.prefect.plugins.module_utils._agent import Agent
 from ansible_collections.flowops.prefect.plugins.module_utils._decide import Phase
 from ansible_collections.flowops.prefect.plugins.module_utils._errors import FlowopsError, SettingsError
+from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._client import PrefectApi
 from ansible_collections.flowops.prefect.plugins.module_utils._reconcile import Tracked
 from ansible_collections.flowops.prefect.plugins.module_utils._result import LOG_BUDGET, task_result
-from ansible_collections.flowops.prefect.plugins.module_utils._task import RunRequest
+from ansible_collections.flowops.prefect.plugins.module_utils._task import RunRequest, Task
 
 if t.TYPE_CHECKING:
     from ansible_collections.flowops.prefect.plugins.module_utils._runner_module import TaskRunner
@@ -30,6 +32,19 @@ LONGEST_PAUSE = 30.0
 
 #: Several infrastructures cannot be listened to at once: each is listened to for so many seconds in turn.
 SLICE = 2.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """What a module's options come down to.
+
+    :arg tasks: with the types of their flow runners.
+    :arg agent: the runs were taken from a work pool in its name.
+    """
+
+    api: PrefectApi
+    tasks: list[tuple[str, Task]]
+    agent: Agent | None = None
 
 
 @dataclasses.dataclass
@@ -51,12 +66,64 @@ def run_together(runners: t.Sequence[TaskRunner], diff_mode: bool) -> dict[str, 
     for runner in runners:
         runner.begin()
     if runners[0].check_mode:
-        for runner in runners:
-            runner.predict()
+        for runner, one in _in_order(runners):
+            runner.predict(one)
         return _prediction(runners, diff_mode)
     for runner in runners:
         runner.settle()
     return _answer(runners, timed_out=runners[0].task.wait and _Watch(runners, begun).is_over_before_the_runs())
+
+
+def run_cycle(runners: t.Sequence[TaskRunner], agent: Agent, diff_mode: bool) -> dict[str, t.Any]:
+    """The same for runs of a work pool, where the trouble of one is not that of the others."""
+    begun = time.monotonic()
+    ready = [runner for runner in runners if _begins(runner, agent)]
+    if agent.check_mode:
+        _predict_each(ready)
+    else:
+        for runner in ready:
+            runner.settle()
+    watched = _without_troubles(ready, agent)
+    timed_out = False
+    if watched and watched[0].task.wait and not agent.check_mode:
+        timed_out = _Watch(watched, begun, agent).is_over_before_the_runs()
+        watched = _without_troubles(watched, agent)
+    result = _prediction(watched, diff_mode) if agent.check_mode else _answer(watched, timed_out)
+    result["changed"] = result["changed"] or agent.changed
+    result["task_warnings"] = list(dict.fromkeys((*result["task_warnings"], *agent.warnings)))
+    return result
+
+
+def _predict_each(runners: t.Sequence[TaskRunner]) -> None:
+    for runner, one in _in_order(runners):
+        try:
+            runner.predict(one)
+        except FlowopsError as error:
+            one.tracked.error = error
+
+
+def _begins(runner: TaskRunner, agent: Agent) -> bool:
+    """Whether the infrastructure of these runs can be asked; else they are left to others."""
+    try:
+        runner.resolve()
+        runner.begin()
+    except FlowopsError as error:
+        agent.leave(runner.infrastructure.type, error)
+        return False
+    return True
+
+
+def _without_troubles(runners: t.Sequence[TaskRunner], agent: Agent) -> list[TaskRunner]:
+    """What others launched is theirs to watch, and what cannot be launched is told to the server."""
+    for runner in runners:
+        for one in list(runner.planned):
+            tracked = one.tracked
+            if tracked.error is not None:
+                agent.drop(tracked.flow_run_id, tracked.error)
+            if tracked.error is not None or tracked.action == "followed":
+                runner.planned.remove(one)
+    agent.report()
+    return [runner for runner in runners if runner.planned]
 
 
 def _refuse_same_run_twice(planned: t.Sequence[Planned]) -> None:
@@ -77,8 +144,9 @@ class _Watch:
     :arg begun: when the task's patience began, on the monotonic clock.
     """
 
-    def __init__(self, runners: t.Sequence[TaskRunner], begun: float) -> None:
+    def __init__(self, runners: t.Sequence[TaskRunner], begun: float, agent: Agent | None = None) -> None:
         self.runners = runners
+        self.agent = agent
         self.task = runners[0].task
         self.deadline = None if self.task.wait_timeout is None else begun + self.task.wait_timeout
         self.begun = time.monotonic()
@@ -105,6 +173,8 @@ class _Watch:
             self._pause(remaining)
 
     def _pause(self, remaining: float) -> None:
+        if self.agent is not None:
+            self.agent.show_up()
         fresh = self._fresh()
         pause = min(remaining, LONGEST_PAUSE, self.task.poll_interval if fresh else LONGEST_PAUSE)
         listening = [runner for runner in self.runners if not all(tracked.settled for tracked in runner.runs)]
@@ -157,14 +227,13 @@ def _answer(runners: t.Sequence[TaskRunner], timed_out: bool, verdict: bool = Tr
     budget = LOG_BUDGET
     outcomes = []
     ordered = _in_order(runners)
-    artifacts = _artifacts(runners) if verdict else {}
+    artifacts = _artifacts(runners) if verdict and runners else {}
     for runner, one in ordered:
         outcome = runner.outcome(one, timed_out, budget, only=len(ordered) == 1)
         outcome = dataclasses.replace(outcome, artifacts=artifacts.get(one.tracked.flow_run_id, {}))
         budget -= sum(len(line) + 1 for line in outcome.log.lines)
         outcomes.append(outcome)
-    task = runners[0].task
-    fail_on = task.fail_on if verdict else []
+    fail_on = runners[0].task.fail_on if verdict and runners else []
     errors = [outcome.tracked.error for outcome in outcomes if outcome.tracked.error is not None]
     if verdict:
         for runner, one in ordered:

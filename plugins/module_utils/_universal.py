@@ -15,6 +15,7 @@ import dataclasses
 import json
 import typing as t
 
+from ansible_collections.flowops.prefect.plugins.module_utils._agent import Agent
 from ansible_collections.flowops.prefect.plugins.module_utils._api_settings import api_settings
 from ansible_collections.flowops.prefect.plugins.module_utils._checks import clean_all
 from ansible_collections.flowops.prefect.plugins.module_utils._errors import ApiNotFound
@@ -46,6 +47,7 @@ from ansible_collections.flowops.prefect.plugins.module_utils._task import (
     parse_options,
     parse_task,
 )
+from ansible_collections.flowops.prefect.plugins.module_utils._together import Work
 
 Options = dict[str, t.Any]
 
@@ -76,10 +78,8 @@ class _Chosen:
         return json.dumps([self.runner_type, self.connection], sort_keys=True, default=str)
 
 
-def universal_tasks(
-    params: t.Mapping[str, t.Any], runner_type: str, secrets: list[str]
-) -> tuple[PrefectApi, list[tuple[str, Task]]]:
-    """A connection to the API, and the tasks with the types of their flow runners.
+def universal_work(params: t.Mapping[str, t.Any], runner_type: str, secrets: list[str]) -> Work:
+    """A task for each infrastructure.
 
     :arg secrets: those that come from the server are added.
     :raises SettingsError: what is wrong with any of the runs; nothing was launched.
@@ -88,15 +88,20 @@ def universal_tasks(
     values = {field.name: options.get(field.name, field.default) for field in fields_of(runner_type)}
     api = connect(api_settings(api_options(values)))
     sources = JobSources(api)
+    agent, named = None, named_runs(options)
+    if "work_pool" in options:
+        agent = Agent(api, options["work_pool"], options.get("work_queues", []), options.get("limit"), secrets)
+        named = [(f"flow run {run_id}", {"flow_run_id": run_id}) for run_id in agent.flow_run_ids()]
     try:
-        chosen = _Chooser(options, values, api, sources).choose()
+        chosen = _Chooser(options, values, api, sources, agent).choose(named)
     finally:
         secrets.extend(worth_masking(sources.secrets))
     groups: dict[str, list[_Chosen]] = {}
     for one in chosen:
         groups.setdefault(one.group, []).append(one)
         secrets.extend(secret_values({**one.connection, **one.entry}, one.runner_type))
-    return api, [(members[0].runner_type, _task(options, members)) for members in groups.values()]
+    tasks = [(members[0].runner_type, _task(options, members)) for members in groups.values()]
+    return Work(api, tasks, agent)
 
 
 def _task(options: Options, members: t.Sequence[_Chosen]) -> Task:
@@ -118,18 +123,21 @@ class _Chooser:
 
     :arg options: of the task, checked.
     :arg values: the same with their defaults.
+    :arg agent: who is told of runs that cannot be launched, in the place of the user.
     """
 
-    def __init__(self, options: Options, values: Options, api: PrefectApi, sources: JobSources) -> None:
+    def __init__(
+        self, options: Options, values: Options, api: PrefectApi, sources: JobSources, agent: Agent | None
+    ) -> None:
         self.options = options
         self.values = values
         self.api = api
         self.sources = sources
+        self.agent = agent
         self._deployments: dict[str, Deployment | None] = {}
 
-    def choose(self) -> list[_Chosen]:
-        """Every run, or all complaints together."""
-        named = named_runs(self.options)
+    def choose(self, named: t.Sequence[tuple[str, Options]]) -> list[_Chosen]:
+        """Every run, or all complaints together; for an agent those runs that nothing is wrong with."""
         runs = self.api.read_flow_runs(entry["flow_run_id"] for _label, entry in named if "flow_run_id" in entry)
         chosen: list[_Chosen] = []
         complaints: list[str] = []
@@ -139,10 +147,22 @@ class _Chooser:
                 chosen.append(self._choose(position, label, entry, run))
             except ProblemsError as error:
                 complaints.extend(f"{label}: {problem}" for problem in error.problems)
+                self._tell_agent(run, " ".join(str(problem) for problem in error.problems))
+            except ApiNotFound as error:
+                if self.agent is None:
+                    raise
+                self._tell_agent(run, str(error))
+        if self.agent is not None:
+            return chosen
         complaints.extend(self._misfits(chosen))
         if complaints:
             raise joined_error(list(dict.fromkeys(complaints)))
         return chosen
+
+    def _tell_agent(self, run: FlowRun | None, reason: str) -> None:
+        """Of a run that is somebody else's already it need not know."""
+        if self.agent is not None and run is not None and run.scheduled:
+            self.agent.refuse(run.id, reason)
 
     def _misfits(self, chosen: t.Sequence[_Chosen]) -> t.Iterator[str]:
         """Settings of the task that its own type does not have."""

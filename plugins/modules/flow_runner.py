@@ -128,6 +128,20 @@ EXAMPLES = r"""
   flowops.prefect.flow_runner:
     api_url: "{{ prefect_api_url }}"
     runs: "{{ batch.runs }}"
+
+- name: A work pool
+  flowops.prefect.work_pool:
+    api_url: "{{ prefect_api_url }}"
+    name: "{{ prefect_pool }}"
+    type: ansible
+
+- name: In the place of a worker, launch what is due there and watch it for a minute at most
+  flowops.prefect.flow_runner:
+    api_url: "{{ prefect_api_url }}"
+    work_pool: "{{ prefect_pool }}"
+    limit: 10
+    wait_timeout: 60
+    fail_on: []
 """
 
 RETURN = r"""
@@ -478,9 +492,9 @@ def main() -> None:
         raise SystemExit(1)  # Ansible takes a module that just returns for a broken one
 
     from ansible_collections.flowops.prefect.plugins.module_utils._runner_module import run_module
-    from ansible_collections.flowops.prefect.plugins.module_utils._universal import universal_tasks
+    from ansible_collections.flowops.prefect.plugins.module_utils._universal import universal_work
 
-    run_module("universal", universal_tasks)
+    run_module("universal", universal_work)
 
 
 if __name__ == "__main__":

@@ -127,8 +127,8 @@ class RunnerAction(ActionBase):
         return args
 
     def _watches(self, args: dict[str, t.Any]) -> bool:
-        """A caller that polls by itself (log_cursor), does not wait or cancels gets one plain execution."""
-        waits = args.get("wait") is None or _true(args["wait"])
+        """Who polls by itself (log_cursor), does not wait, cancels or is an agent gets one plain execution."""
+        waits = (args.get("wait") is None or _true(args["wait"])) and args.get("work_pool") is None
         return waits and (args.get("state") or "launched") == "launched" and args.get("log_cursor") is None
 
     # --- executing ---------------------------------------------------------------------------------------------------

@@ -61,6 +61,7 @@ def test_every_example(
         "prefect_virtualenv": str(engine_python().parent.parent),
         "batch_id": uuid.uuid4().hex,
         "greeting_token": "canary-3f1b",
+        "prefect_pool": f"pool-{uuid.uuid4().hex[:8]}",
         "test_state_dir": str(tmp_path / "state"),
         "flows_dir": str(FLOWS),
         "project_dir": str(tmp_path),

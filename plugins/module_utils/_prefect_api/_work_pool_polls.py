@@ -1,0 +1,73 @@
+# Copyright (c) 2026, The flowops.prefect authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE: this module_util may change or vanish without notice.
+
+"""What an agent asks of a work pool; Prefect 2.20 and 3 answer the same."""
+
+from __future__ import annotations
+
+import datetime
+import typing as t
+
+from ansible_collections.flowops.prefect.plugins.module_utils._errors import ApiNotFound
+from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._client import PrefectApi
+from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._dialect_common import quoted
+from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._objects import Fields
+from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._transport import printable
+
+#: A worker that has not been heard of for three of these counts as offline.
+HEARTBEAT = 30
+
+#: The server's own upper limit for one page.
+_PAGE = 200
+
+_UNDER_WAY = ("PENDING", "RUNNING", "CANCELLING")
+
+
+class WorkPoolPolls:
+    """One work pool, or some of its queues."""
+
+    def __init__(self, api: PrefectApi, pool: str, queues: t.Sequence[str]) -> None:
+        self._api = api
+        self._transport = api._transport  # noqa: SLF001  # two halves of one client
+        self._pool = pool
+        self._queues = list(queues)
+
+    def heartbeat(self, name: str) -> None:
+        """Appear as a worker of the pool."""
+        body = {"name": name, "heartbeat_interval_seconds": HEARTBEAT}
+        self._transport.request("POST", f"/work_pools/{quoted(self._pool)}/workers/heartbeat", body, repeatable=True)
+
+    def due(self, limit: int | None) -> list[str]:
+        """Runs whose time has come, as the server hands them out: by priority, within limits, none while paused."""
+        now = datetime.datetime.fromtimestamp(self._api.server_now(), datetime.timezone.utc)
+        body: dict[str, t.Any] = {"scheduled_before": now.isoformat()}
+        if self._queues:
+            body["work_queue_names"] = self._queues
+        if limit is not None:
+            body["limit"] = limit
+        path = f"/work_pools/{quoted(self._pool)}/get_scheduled_flow_runs"
+        try:
+            answer = self._transport.request("POST", path, body, repeatable=True, shape=list)
+        except ApiNotFound:
+            missing = " or one of work_queues" if self._queues else ""
+            raise ApiNotFound(
+                f"There is no work pool {printable(self._pool, 200)}{missing}.",
+                "Check the names; 'prefect work-pool ls' lists pools.",
+                status=404,
+            ) from None
+        return [Fields(item, "scheduled run").sub("flow_run").uuid("id") for item in answer.data]
+
+    def under_way(self) -> list[str]:
+        """Runs of the pool that somebody has claimed and that are not over."""
+        body: dict[str, t.Any] = {
+            "flow_runs": {"state": {"type": {"any_": list(_UNDER_WAY)}}},
+            "work_pools": {"name": {"any_": [self._pool]}},
+            "limit": _PAGE,
+        }
+        if self._queues:
+            body["work_pool_queues"] = {"name": {"any_": self._queues}}
+        answer = self._transport.request("POST", "/flow_runs/filter", body, repeatable=True, shape=list)
+        return [Fields(item, "flow run").uuid("id") for item in answer.data]
