@@ -139,7 +139,7 @@ def container_spec(
         host["network_mode"] = mode
     elif settings.get("networks"):
         host["network_mode"] = settings["networks"][0]
-    warnings = _gateway(host, environment.get("PREFECT_API_URL", ""), mode, engine)
+    warnings = _gateway(host, environment.get("PREFECT_API_URL", ""), mode, engine) + _elsewhere(mode, engine)
     host.update(_limits(settings))
     arguments: dict[str, t.Any] = {"image": image, "command": engine_command(), "detach": True}
     user = _harden(settings, host, environment, as_root)
@@ -198,6 +198,18 @@ def _gateway(host: dict[str, t.Any], api_url: str, mode: str | None, engine: Eng
         ]
     host["extra_hosts"][GATEWAY] = "host-gateway"
     return []
+
+
+def _elsewhere(mode: str | None, engine: EngineFacts) -> list[str]:
+    """On an engine in a virtual machine the host's network is not the one that the user means."""
+    if mode != "host" or engine.on_linux:
+        return []
+    return [
+        (
+            "network_mode: host means the virtual machine that this Docker Engine runs in, not the computer around "
+            "it: leave network_mode out, or give an engine_api_url that the container reaches."
+        )
+    ]
 
 
 def _limits(settings: t.Mapping[str, t.Any]) -> dict[str, t.Any]:

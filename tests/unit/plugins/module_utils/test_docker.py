@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import struct
+import sys
 
 import pytest
 
@@ -25,10 +26,11 @@ from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure im
 from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure import (
     _docker_spec as spec,
 )
-from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._docker_client import refusal
+from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._docker_client import refusal, sdk
 from ansible_collections.flowops.prefect.plugins.module_utils._launch import AttemptKey, Launch
 from ansible_collections.flowops.prefect.plugins.module_utils._observation import Presence
 from ansible_collections.flowops.prefect.plugins.module_utils._problems import ProblemsError
+from ansible_collections.flowops.prefect.plugins.module_utils._task import parse_task
 
 RUN = "0f6e2d3c-5a41-4c8e-9b7d-1e2f3a4b5c6d"
 KEY = AttemptKey(RUN, 2)
@@ -211,8 +213,30 @@ class TestNetwork:
         assert "extra_hosts" not in container.host
         assert "engine_api_url" in container.warnings[0]
 
+    @pytest.mark.parametrize(
+        ("engine", "told"),
+        [
+            (ENGINE, False),
+            (dataclasses.replace(ENGINE, desktop=True), True),
+            (dataclasses.replace(ENGINE, system="windows"), True),
+        ],
+    )
+    def test_the_host_s_network_of_another_host_is_told_of(self, engine, told):
+        warnings = made(engine=engine, network_mode="host").warnings
+        assert [warning.startswith("network_mode: host means") for warning in warnings] == [True] * told
+
 
 class TestSpec:
+    def test_the_name_is_that_of_the_attempt(self):
+        assert made().name == f"flowops-{RUN}-2"
+
+    def test_removal_is_not_left_to_the_engine(self):
+        """It would take exit code and output away before anybody reads them."""
+        task = parse_task({"api_url": ELSEWHERE, "runs": [{"flow_run_id": RUN}]}, "docker")
+        assert task.requests[0].settings["auto_remove"] is False
+        container = made(auto_remove=True)
+        assert "auto_remove" not in {**container.host, **container.arguments}
+
     def test_labels_say_whose_it_is(self):
         labels = made(labels={"team": "a", "io.prefect.flow-run-id": "x", "io.prefect.version": "mine"}).arguments[
             "labels"
@@ -424,3 +448,10 @@ class TestOutput:
 def test_refusals_have_a_category_and_a_remedy(said, category):
     error = refusal("x", said, 500)
     assert (error.category, bool(error.remedy)) == (category, True)
+
+
+def test_a_missing_sdk_is_told(monkeypatch):
+    monkeypatch.setitem(sys.modules, "docker", None)
+    with pytest.raises(SettingsError, match="docker") as caught:
+        sdk()
+    assert (caught.value.category, "PyPI" in caught.value.remedy) == ("library_missing", True)
