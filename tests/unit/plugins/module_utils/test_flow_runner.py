@@ -37,6 +37,12 @@ def test_what_is_stored_reads_back_the_same_and_is_clean_already(runner):
     assert flow_runner.attached(document) == cleaned == flow_runner.checked(cleaned)
 
 
+def test_only_what_was_given_is_stored():
+    """Defaults are those of whoever launches the run, at that time: an image follows its server's version."""
+    cleaned = flow_runner.checked({"type": "docker", "networks": ["a"], "auto_remove": None})
+    assert flow_runner.stored(cleaned) == {"type": "docker", "config": {"networks": ["a"]}}
+
+
 @pytest.mark.parametrize(("value", "words"), BAD)
 def test_what_is_wrong_is_named(value, words):
     with pytest.raises(ProblemsError, match=words) as caught:

@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import copy
 import json
+import sys
 import uuid
 
 import pytest
 
 from ansible_collections.flowops.prefect.plugins.module_utils._errors import SettingsError
-from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._kubernetes_client import needed_right
+from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._kubernetes_client import (
+    Connection,
+    connect,
+    needed_right,
+)
 from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._kubernetes_job import (
     base_job,
     job_name,
@@ -83,6 +88,55 @@ class TestManifest:
         assert SECRET not in json.dumps(job)
         assert found.secret is not None
         assert found.secret["stringData"] == {"PREFECT_API_KEY": SECRET}
+
+    def test_labels_of_job_and_pod(self):
+        """The user's win over Prefect's; those that tell whose a Job is win over all."""
+        job = job_of(labels={"team": "data", "prefect.io/flow-run-name": "mine", "flowops.prefect/attempt": "9"})
+        for labels in (job["metadata"]["labels"], job["spec"]["template"]["metadata"]["labels"]):
+            assert labels == {
+                "team": "data",
+                "prefect.io/flow-run-id": RUN,
+                "prefect.io/flow-run-name": "mine",
+                "flowops.prefect/flow-run-id": RUN,
+                "flowops.prefect/attempt": "1",
+                "flowops.prefect/token": str(uuid.UUID(int=7)),
+            }
+        assert job_of()["metadata"]["labels"]["prefect.io/flow-run-name"] == "my-flow"
+
+    def test_what_is_not_given_is_left_to_the_cluster(self):
+        pod = pod_of(job_of())
+        assert not {"serviceAccountName", "nodeSelector", "tolerations"} & set(pod)
+        assert "imagePullPolicy" not in pod["containers"][0]
+
+    @pytest.mark.parametrize("policy", ["IfNotPresent", "Always", "Never"])
+    def test_the_pull_policy(self, policy):
+        assert pod_of(job_of(image_pull_policy=policy))["containers"][0]["imagePullPolicy"] == policy
+
+    def test_the_restart_policy(self):
+        job = job_of(restart_policy="OnFailure", may_run_again=True)
+        assert pod_of(job)["restartPolicy"] == "OnFailure"
+
+    def test_the_service_account_and_its_token(self):
+        pod = pod_of(job_of(service_account_name="runner"))
+        assert pod["serviceAccountName"] == "runner"
+        assert "automountServiceAccountToken" not in pod
+
+    def test_node_selector_and_tolerations(self):
+        base = base_job(None)
+        pod_of(base)["nodeSelector"] = {"disk": "ssd"}
+        tolerations = [{"key": "gpu", "operator": "Exists"}]
+        pod = pod_of(job_of(job=base, node_selector={"zone": "a"}, tolerations=tolerations))
+        assert pod["nodeSelector"] == {"disk": "ssd", "zone": "a"}
+        assert pod["tolerations"] == tolerations
+
+    def test_the_namespace(self):
+        found = manifests(launch(), "image:1", "flows", True)
+        assert found.secret is not None
+        assert {one["metadata"]["namespace"] for one in (found.job, found.secret)} == {"flows"}
+
+    def test_how_long_a_finished_job_stays(self):
+        assert job_of(finished_job_ttl=0)["spec"]["ttlSecondsAfterFinished"] == 0
+        assert "ttlSecondsAfterFinished" not in job_of()["spec"]
 
     def test_a_name_fits_whatever_the_attempt(self):
         assert len(job_name(AttemptKey(RUN, 10_000))) <= 63
@@ -315,3 +369,10 @@ class TestLook:
 )
 def test_the_right_that_a_request_needs(method, path, wanted):
     assert needed_right(method, path) == wanted
+
+
+def test_a_missing_package_is_told(monkeypatch):
+    monkeypatch.setitem(sys.modules, "kubernetes", None)
+    with pytest.raises(SettingsError, match="kubernetes") as caught:
+        connect(Connection(host="https://cluster.example.com"))
+    assert caught.value.category == "library_missing"

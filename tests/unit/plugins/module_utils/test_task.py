@@ -262,6 +262,14 @@ class TestProblems:
         assert parse(flow_run_id=ID, _ansible_check_mode=True)
 
 
+class TestClocksOfOrion:
+    def test_are_aliases_of_ours_for_jobs(self):
+        words = {"pod_watch_timeout_seconds": 90, "job_watch_timeout_seconds": 120}
+        task = parse_task({"api_url": URL, "flow_run_id": ID, **words}, "kubernetes")
+        assert (task.start_timeout, task.wait_timeout) == (90, 120)
+        assert "job_watch_timeout_seconds" in refused(flow_run_id=ID, **words)
+
+
 class TestSpecHash:
     def test_is_stable(self):
         assert spec_hash("subprocess", {"a": 1, "b": None}, {"X": "1", "Y": None}, ["S"]) == spec_hash(
