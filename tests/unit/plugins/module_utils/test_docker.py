@@ -228,7 +228,9 @@ class TestNetwork:
 
 class TestSpec:
     def test_the_name_is_that_of_the_attempt(self):
-        assert made().name == f"flowops-{RUN}-2"
+        container = made()
+        assert container.name == f"flowops-{RUN}-2"
+        assert container.arguments["labels"]["io.prefect.flow-run-name"] == "lively-hornet"
 
     def test_removal_is_not_left_to_the_engine(self):
         """It would take exit code and output away before anybody reads them."""
@@ -254,6 +256,7 @@ class TestSpec:
     def test_the_command_holds_no_secret(self):
         command = made().arguments["command"]
         assert command[:2] == ["python", "-c"]
+        assert "entrypoint" not in made().arguments
         assert "FLOWOPS_BOOTSTRAP" in command[2]
         assert "CANARY" not in command[2]
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 import copy
 import json
 import sys
+import types
 import uuid
 
 import pytest
 
 from ansible_collections.flowops.prefect.plugins.module_utils._errors import SettingsError
+from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure import _kubernetes
 from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._kubernetes_client import (
     Connection,
     connect,
@@ -41,6 +43,7 @@ from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._k
 )
 from ansible_collections.flowops.prefect.plugins.module_utils._launch import AttemptKey, Launch
 from ansible_collections.flowops.prefect.plugins.module_utils._observation import Presence
+from ansible_collections.flowops.prefect.plugins.module_utils._task import parse_task
 
 RUN = "0f6e2d3c-5a41-4c8e-9b7d-1e2f3a4b5c6d"
 KEY = AttemptKey(RUN, 1)
@@ -133,6 +136,19 @@ class TestManifest:
         found = manifests(launch(), "image:1", "flows", True)
         assert found.secret is not None
         assert {one["metadata"]["namespace"] for one in (found.job, found.secret)} == {"flows"}
+
+    @pytest.mark.parametrize(("options", "wanted"), [({}, "default"), ({"namespace": "flows"}, "flows")])
+    def test_the_namespace_of_all_requests(self, monkeypatch, options, wanted):
+        monkeypatch.setattr(_kubernetes, "connect", lambda connection: types.SimpleNamespace(is_unverified=False))
+        task = parse_task({"api_url": "http://prefect:4200/api", "flow_run_id": RUN, **options}, "kubernetes")
+        infrastructure = _kubernetes.kubernetes_infrastructure(task, look_only=False)
+        for resource in ("jobs", "pods", "secrets"):
+            assert infrastructure._path(resource).endswith(f"/namespaces/{wanted}/{resource}")
+
+    def test_the_entry_point_of_the_image_is_kept(self):
+        container = pod_of(job_of())["containers"][0]
+        assert container["args"][:2] == ["python", "-c"]
+        assert "command" not in container
 
     def test_how_long_a_finished_job_stays(self):
         assert job_of(finished_job_ttl=0)["spec"]["ttlSecondsAfterFinished"] == 0
