@@ -17,7 +17,7 @@ from prefect_rest import FLOWS, PrefectRest
 from prefect_server import engine_python
 from runner import CountedRun
 from scenarios import wait_until
-from stock_pools import stock_template
+from stock_pools import stock_template, stock_worker
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -138,3 +138,33 @@ def test_several_agents_and_one_that_is_killed(
     for agent in agents[1:]:
         assert agent.process.poll() is None, agent.stdout
         agent.kill()
+
+
+def test_an_agent_beside_prefect_s_own_worker(
+    start_playbook: StartPlaybook, rest: PrefectRest, api_url: str, pool: str, tmp_path: Path
+) -> None:
+    """Whoever claims a run first has it; nothing runs twice, and nothing of the worker's is called dead."""
+    release = tmp_path / "release"
+    holding = rest.create_deployment("show_hash", work_pool_name=pool)
+    held = rest.create_flow_run(holding["id"], {"names": [], "until_file": str(release)})["id"]
+    variables = {
+        "prefect_api_url": api_url,
+        "prefect_pool": pool,
+        "prefect_interval": 1,
+        "prefect_limit": 2,
+        "prefect_concurrency": 1,
+        "prefect_virtualenv": str(engine_python().parent.parent),
+        "prefect_state_dir": str(tmp_path / "state"),
+    }
+    with stock_worker(api_url, pool, tmp_path / "worker", limit=1):
+        rest.wait_for_state(held, "RUNNING", timeout=120)
+        runs = due(rest, pool, tmp_path, 6, sleep=1)
+        agent = start_playbook(AGENT, extra_vars=variables)
+        wait_until(lambda: any(run.executions for run in runs), "the agent's first body", timeout=120)
+        release.touch()
+        ids = [held, *(run.id for run in runs)]
+        wait_until(lambda: all(rest.state_type(one) == "COMPLETED" for one in ids), "the end of all runs", timeout=240)
+        agent.kill()
+    assert [run.executions for run in runs] == [1] * len(runs)
+    assert not rest.inputs(held, "flowops-")
+    assert any(rest.inputs(run.id, "flowops-") for run in runs)

@@ -104,3 +104,20 @@ def test_both_kinds_are_cancelled_and_cleared_away_together(
     assert [run["action"] for run in play.of("Remove").result["runs"]] == ["removed"] * 2
     assert [rest.state_type(run_id) for run_id in ids] == ["CANCELLED"] * 2
     assert containers_of(ids[0]) == []
+
+
+def test_a_missing_image_stops_nobody(
+    run_playbook: RunPlaybook, rest: PrefectRest, docker_pool: str, task: Any
+) -> None:
+    """One cycle of an agent: the run without an image is reported to the server, the other is executed."""
+    images = {"good": docker_image.name(), "missing": "registry.flowops.invalid/flows:1"}
+    ids = {}
+    for name, image in images.items():
+        variables = {"image": image, "image_pull_policy": "IfNotPresent"}
+        deployment = deploy(rest, "hello", work_pool_name=docker_pool, job_variables=variables)
+        ids[name] = rest.create_flow_run(deployment["id"])["id"]
+    play = run_playbook(task("Cycle", work_pool=docker_pool), hosts=hosts(), timeout=300).check()
+    assert [(run["flow_run_id"], run["phase"]) for run in play.last["runs"]] == [(ids["good"], "succeeded")]
+    state = rest.flow_run(ids["missing"])["state"]
+    assert (state["type"], images["missing"] in state["message"]) == ("CRASHED", True), state
+    assert any(ids["missing"] in warning for warning in play.last["warnings"])
