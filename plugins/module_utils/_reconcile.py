@@ -18,6 +18,7 @@ import time
 import typing as t
 import uuid
 
+from ansible_collections.flowops.prefect.plugins.module_utils._bootstrap import EXIT_REFUSED
 from ansible_collections.flowops.prefect.plugins.module_utils._decide import (
     VOID_CANCELLED,
     VOID_FAILED,
@@ -583,5 +584,5 @@ def _tells_half(seen: Observation, crashed: bool) -> bool:
 
     A later attempt; an engine that was refused (somebody else ran it); a crash that may be a cancel of ours.
     """
-    refused = seen.evidence.get("bootstrap", {}).get("event") == "refused"
+    refused = seen.exit_code == EXIT_REFUSED or seen.evidence.get("bootstrap", {}).get("event") == "refused"
     return seen.key.number > 1 or refused or (crashed and bool(seen.evidence.get("stopped")))

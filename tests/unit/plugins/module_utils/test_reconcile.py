@@ -137,7 +137,12 @@ def test_another_host_follows_and_takes_over_only_after_the_promise() -> None:
     assert len(world.bodies) == 1, "the late launcher's engine must not pass the voided gate"
 
 
-def test_what_lost_its_race_here_follows_the_winner_and_says_nothing_of_itself() -> None:
+@pytest.mark.parametrize(
+    "refused",
+    [{"evidence": {"bootstrap": {"event": "refused", "category": "foreign"}}}, {"exit_code": 86}],
+    ids=["by the bootstrap's word", "by the exit code alone"],
+)
+def test_what_lost_its_race_here_follows_the_winner_and_says_nothing_of_itself(refused: dict[str, t.Any]) -> None:
     world = World()
     run_id = world.api.add(make_run())
     key = AttemptKey(run_id, 1)
@@ -149,8 +154,8 @@ def test_what_lost_its_race_here_follows_the_winner_and_says_nothing_of_itself()
     world.host().put(key, Presence.LIVE, token="22222222-2222-4222-8222-222222222222")
 
     def engine_here_is_refused() -> None:
-        refusal = {"event": "refused", "category": "foreign"}
-        world.host().put(key, Presence.FINISHED, token="22222222-2222-4222-8222-222222222222", bootstrap=refusal)
+        token = "22222222-2222-4222-8222-222222222222"
+        world.host().attempts[key] = Observation(key, Presence.FINISHED, token=token, **refused)
         world.clock += 60
 
     def winner_ends() -> None:
