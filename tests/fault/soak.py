@@ -31,10 +31,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
 
 import environments
 import processes
-from ansible_play import PlayResult, RunningPlay, start_playbook
+from ansible_play import PlayResult, RunningPlay, StartPlaybook, start_playbook
+from disturbed_race import DisturbedRace
 from prefect_rest import PrefectRest
 from prefect_server import PrefectServer
-from scenarios import Race, Start, crashes, mentioning, perform, seeded, wait_until
+from process_host import HostPlace, mentioning
+from scenarios import crashes, perform, seeded, wait_until
 from scratch import scratch
 
 ROUNDS = 20
@@ -95,13 +97,14 @@ class Soak:
                 self.tally.troubles.append(f"round {self.tally.rounds}: {traceback.format_exc()}")
                 end_all(folder)
 
-    def _crash(self, folder: Path, start: Start) -> None:
-        staged = crashes(self.rest, folder, self.chance, CRASHES)
+    def _crash(self, folder: Path, start: StartPlaybook) -> None:
+        hosts = (folder / f"crash-{number}" for number in itertools.count(1))
+        staged = crashes(lambda: HostPlace(self.rest, folder, next(hosts)), self.chance, CRASHES)
         for crash, end in zip(staged, perform(staged, start)):
             self.tally.count(f"crash at {crash.moment}", crash.executions, end)
 
-    def _race(self, folder: Path, start: Start) -> None:
-        race = Race.prepare(self.rest, folder, HOSTS)
+    def _race(self, folder: Path, start: StartPlaybook) -> None:
+        race = DisturbedRace(self.rest, folder, HOSTS)
         race.start(start)
         for play in race.disturb(self.chance):
             play.wait()
@@ -110,13 +113,13 @@ class Soak:
 
 
 @contextmanager
-def plays_in(folder: Path) -> Iterator[Start]:
+def plays_in(folder: Path) -> Iterator[StartPlaybook]:
     """Gives the function that starts plays; those that still run at the end are killed."""
     numbers = itertools.count(1)
     started: list[RunningPlay] = []
 
-    def start(play: Any) -> RunningPlay:
-        started.append(start_playbook(play, folder / f"play-{next(numbers)}"))
+    def start(play: Any, **options: Any) -> RunningPlay:
+        started.append(start_playbook(play, folder / f"play-{next(numbers)}", **options))
         return started[-1]
 
     try:

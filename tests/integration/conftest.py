@@ -25,9 +25,14 @@ import pytest
 from ansible_play import PlayResult, RunningPlay, RunPlaybook, StartPlaybook, start_playbook
 from containers import remove_containers
 from lossy_proxy import LossyProxy
+from places import Stage
 from prefect_rest import PrefectRest
 from prefect_server import PrefectServer
-from scenarios import mentioning, wait_until
+from process_host import HostPlace, mentioning
+from scenarios import wait_until
+
+# Asserts in there say what they saw, as those of tests do.
+pytest.register_assert_rewrite("fault_scenarios")
 
 SERVER = pytest.StashKey[PrefectServer]()
 SERVER_FOLDER = pytest.StashKey["tempfile.TemporaryDirectory[str]"]()
@@ -84,11 +89,11 @@ def rest(api_url: str) -> PrefectRest:
 
 @pytest.fixture
 def new_server(tmp_path: Path) -> Iterator[Callable[..., PrefectServer]]:
-    """Makes servers that belong to one test, which may do to them what it likes; takes the settings as ``env``."""
+    """Makes servers that belong to one test, which may do to them what it likes; takes the options of PrefectServer."""
     made: list[PrefectServer] = []
 
-    def make(env: dict[str, str] | None = None) -> PrefectServer:
-        made.append(PrefectServer(tmp_path / f"server-{len(made)}", env=env))
+    def make(env: dict[str, str] | None = None, **options: Any) -> PrefectServer:
+        made.append(PrefectServer(tmp_path / f"server-{len(made)}", env=env, **options))
         return made[-1].start().wait_until_ready()
 
     yield make
@@ -146,6 +151,17 @@ def run_playbook(start_playbook: StartPlaybook) -> RunPlaybook:
         return start_playbook(play, **options).wait(timeout)
 
     return run
+
+
+@pytest.fixture
+def stage(server: PrefectServer, start_playbook: StartPlaybook, tmp_path: Path) -> Stage:
+    """For scenarios with runs in subprocesses; each place is a host of its own."""
+    numbers = itertools.count(1)
+
+    def new_place(at: PrefectServer = server) -> HostPlace:
+        return HostPlace(PrefectRest(at.api_url), tmp_path, tmp_path / f"host-{next(numbers)}")
+
+    return Stage(new_place, start_playbook)
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import fault_scenarios
 import pytest
 from ansible_play import RunPlaybook, StartPlaybook
 from engines import (
@@ -26,6 +27,7 @@ from engines import (
     wait_until,
     wait_until_gone,
 )
+from places import Stage
 from prefect_rest import PrefectRest
 from runner import counted_runs, runner_task
 
@@ -42,48 +44,12 @@ def named(name: str, task: dict[str, Any]) -> dict[str, Any]:
     return {**task, "name": name, "ignore_errors": True}
 
 
-def test_nothing_survives_not_even_what_hides(
-    start_playbook: StartPlaybook,
-    run_playbook: RunPlaybook,
-    rest: PrefectRest,
-    api_url: str,
-    state_dir: Path,
-    tmp_path: Path,
-) -> None:
-    """The grandchild has a session of its own, was reparented and ignores SIGTERM. Another play watches the cancel."""
-    pid_file = tmp_path / "grandchild"
-    deployment = rest.create_deployment("grandchild")
-    run = rest.create_flow_run(deployment["id"], {"pid_file": str(pid_file)})
-    watching = start_playbook(runner_task(api_url, state_dir, flow_run_id=run["id"]))
-    grandchild = wait_for_pid(pid_file)
+def test_nothing_survives_not_even_what_hides(stage: Stage) -> None:
+    fault_scenarios.nothing_survives_a_cancel(stage)
 
-    cancel = runner_task(api_url, state_dir, flow_run_id=run["id"], state="cancelled", stop_grace=2)
-    first = run_playbook(cancel).check()
-    assert not is_alive(grandchild)
-    assert not engines_of(state_dir)
-    assert (first.last["changed"], first.last["run"]["phase"], first.last["run"]["action"]) == (
-        True,
-        "cancelled",
-        "cancelled",
-    )
-    assert rest.state_type(run["id"]) == "CANCELLED"
-    watched = watching.wait(60)
-    assert watched.rc != 0
-    assert watched.last["run"]["diagnosis"]["category"] == "cancelled"
 
-    later = run_playbook(
-        [
-            named("Again", cancel),
-            named("Launch", runner_task(api_url, state_dir, flow_run_id=run["id"])),
-            named("Rerun", runner_task(api_url, state_dir, flow_run_id=run["id"], rerun="always")),
-        ]
-    )
-    assert not later.of("Again").failed
-    assert not later.of("Again").changed
-    for task in ("Launch", "Rerun"):
-        assert (later.of(task).failed, later.of(task).changed) == (True, False), "a cancelled run stays so"
-        assert later.of(task).result["run"]["diagnosis"]["category"] == "cancelled"
-    assert executions(rest.state_history(run["id"])) == 1
+def test_a_cancel_before_the_gate(stage: Stage) -> None:
+    fault_scenarios.a_cancel_before_the_gate(stage)
 
 
 def test_a_run_that_waits_for_a_place_never_starts(

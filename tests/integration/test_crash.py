@@ -9,11 +9,14 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import fault_scenarios
 import pytest
 from ansible_play import StartPlaybook
+from places import Stage
 from prefect_rest import PrefectRest
+from process_host import Host
 from runner import counted_runs, runner_task
-from scenarios import Host, Moment, crashes, perform, processes_of, seeded, wait_until
+from scenarios import crashes, processes_of, seeded, wait_until
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -22,16 +25,8 @@ MOMENTS = 15
 BACKGROUND = 5
 
 
-def test_a_play_that_was_killed_at_any_moment_is_continued_by_the_next(
-    start_playbook: StartPlaybook, rest: PrefectRest, tmp_path: Path
-) -> None:
-    staged = crashes(rest, tmp_path, seeded("crash"), MOMENTS)
-    ends = perform(staged, start_playbook)
-    for crash, end in zip(staged, ends):
-        run = end.check().last["run"]
-        print(f"{crash.moment}: {run['action']}, attempt {run['attempt']}, {crash.executions} execution")
-        assert (run["phase"], run["attempt"], crash.executions) == ("succeeded", 1, 1), crash
-        assert rest.state_type(run["flow_run_id"]) == "COMPLETED"
+def test_a_play_that_was_killed_at_any_moment_is_continued_by_the_next(stage: Stage) -> None:
+    fault_scenarios.killed_plays_are_continued(stage, MOMENTS)
 
 
 def test_nothing_goes_on_in_the_background_of_a_killed_process_group(
@@ -54,18 +49,14 @@ def test_nothing_goes_on_in_the_background_of_a_killed_process_group(
     assert run.executions == 1
 
 
-def test_a_process_group_killed_during_the_launch(
-    start_playbook: StartPlaybook, rest: PrefectRest, api_url: str, tmp_path: Path
-) -> None:
-    chance = seeded("process group")
-    runs = [(run, Host(tmp_path / f"state-{run.id}")) for run in counted_runs(rest, tmp_path, 3)]
-    tasks = [runner_task(api_url, host.state_dir, flow_run_id=run.id) for run, host in runs]
-    plays = [start_playbook(task) for task in tasks]
-    for play, (_run, host) in zip(plays, runs):
-        Moment.choose(chance).wait(play, host)
+def test_a_process_group_killed_during_the_launch(stage: Stage) -> None:
+    staged = crashes(stage.new_place, seeded("process group"), 3)
+    plays = [stage.start(crash.place, crash.task) for crash in staged]
+    for play, crash in zip(plays, staged):
+        crash.moment.wait(play, crash.place)
         if play.process.poll() is None:
             play.kill_process_group()
         wait_until(lambda play=play: not processes_of(play), "the end of everything of the play", BACKGROUND)
-    for again in [start_playbook(task) for task in tasks]:
+    for again in [stage.start(crash.place, crash.task) for crash in staged]:
         assert again.wait().check().last["run"]["phase"] == "succeeded"
-    assert [run.executions for run, _host in runs] == [1, 1, 1]
+    assert [crash.executions for crash in staged] == [1, 1, 1]

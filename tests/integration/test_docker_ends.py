@@ -41,24 +41,6 @@ def diagnosis(play: Any) -> dict[str, Any]:
     return found
 
 
-def test_a_cancelled_run_is_gone_and_cannot_be_started_again(
-    start_playbook: StartPlaybook, run_playbook: RunPlaybook, rest: PrefectRest, api_url: str, tmp_path: Path
-) -> None:
-    (run,) = counted_runs(rest, tmp_path, 1, sleep=120)
-    task = docker_task(api_url, flow_run_id=run.id, volumes=volume(tmp_path))
-    watching = start_playbook(task, hosts=hosts())
-    wait_until(lambda: run.executions, "the flow's body")
-    cancel = docker_task(api_url, flow_run_id=run.id, state="cancelled", stop_grace=10)
-    ended = run_playbook(cancel, hosts=hosts()).check()
-    assert not is_running(run.id)
-    assert (ended.last["run"]["phase"], rest.state_type(run.id)) == ("cancelled", "CANCELLED")
-    assert watching.wait().rc != 0
-    docker("start", container_of(run.id)["Id"])
-    wait_until(lambda: not is_running(run.id), "the end of the second start")
-    assert container_of(run.id)["State"]["ExitCode"] == 86
-    assert (run.executions, rest.state_type(run.id)) == (1, "CANCELLED")
-
-
 def test_a_container_that_was_only_created_is_refused_after_a_cancel(
     run_playbook: RunPlaybook, rest: PrefectRest, api_url: str, tmp_path: Path
 ) -> None:
@@ -225,26 +207,6 @@ def test_a_foreign_container_of_the_name_stays_untouched(
         assert json.loads(docker("inspect", foreign))[0]["State"]["Status"] == "created"
     finally:
         docker("rm", foreign)
-
-
-def test_secrets_are_in_no_label_and_no_command(run_playbook: RunPlaybook, rest: PrefectRest, api_url: str) -> None:
-    canary = "CANARY-4c1e9a"
-    run_id = make_run(rest, "hello")
-    task = docker_task(
-        api_url,
-        flow_run_id=run_id,
-        secret_env={"GREETING_TOKEN": canary},
-        env={"MY_PASSWORD": canary},
-        registry_username="somebody",
-        registry_password=canary,
-        image_pull_policy="IfNotPresent",
-    )
-    play = run_playbook(task, hosts=hosts(), arguments=["-vvvv"], diff=True).check()
-    found = container_of(run_id)
-    assert f"GREETING_TOKEN={canary}" in found["Config"]["Env"]
-    del found["Config"]["Env"]
-    assert canary not in json.dumps(found)
-    assert canary not in json.dumps(play.last)
 
 
 def test_a_paused_container_is_live_and_can_be_cancelled(

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Controllers and engines that die, and many who want the same run: one body, and the truth about its end."""
+"""The Docker Engine goes away while runs are live: one body, and the truth about its end."""
 
 from __future__ import annotations
 
@@ -15,47 +15,11 @@ import docker_engine
 import docker_image
 import pytest
 from ansible_play import StartPlaybook
-from containers import containers_of, counted_runs, docker_task, hosts, volume
+from containers import counted_runs, docker_task, hosts, volume
 from prefect_rest import PrefectRest
-from scenarios import RACERS, seeded, wait_until
+from scenarios import wait_until
 
 pytestmark = pytest.mark.usefixtures("docker_engine_up")
-
-MOMENTS = 6
-
-
-def test_a_play_that_was_killed_at_any_moment_is_continued_by_the_next(
-    start_playbook: StartPlaybook, rest: PrefectRest, api_url: str, tmp_path: Path
-) -> None:
-    chance = seeded("docker crash")
-    for run in counted_runs(rest, tmp_path, MOMENTS):
-        task = docker_task(api_url, flow_run_id=run.id, volumes=volume(tmp_path))
-        first = start_playbook(task, hosts=hosts())
-        if chance.random() < 0.5:
-            wait_until(
-                lambda run=run, play=first: containers_of(run.id) or play.process.poll() is not None, "container"
-            )
-        due = time.monotonic() + chance.uniform(0, 4)
-        wait_until(lambda play=first, due=due: time.monotonic() > due or play.process.poll() is not None, "the moment")
-        first.kill()
-        end = start_playbook(task, hosts=hosts()).wait().check().last["run"]
-        print(end["action"], end["attempt"])
-        assert (end["phase"], end["attempt"], run.executions) == ("succeeded", 1, 1)
-        assert rest.state_type(run.id) == "COMPLETED"
-
-
-def test_one_of_eight_playbooks_executes_the_run(
-    start_playbook: StartPlaybook, rest: PrefectRest, api_url: str, tmp_path: Path
-) -> None:
-    (run,) = counted_runs(rest, tmp_path, 1, sleep=10)
-    task = docker_task(api_url, flow_run_id=run.id, volumes=volume(tmp_path))
-    plays = [start_playbook(task, hosts=hosts()) for _racer in range(RACERS)]
-    ends = [play.wait(400).check().last for play in plays]
-    actions = sorted(end["run"]["action"] for end in ends)
-    assert run.executions == 1
-    assert actions.count("launched") == 1, actions
-    assert {(end["run"]["phase"], end["run"]["exit_code"]) for end in ends} == {("succeeded", 0)}
-    assert len(containers_of(run.id)) == 1
 
 
 class Daemon:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Parts of the cluster go away while runs are live, and several plays want the same run."""
+"""Parts of the cluster go away while runs are live."""
 
 from __future__ import annotations
 
@@ -61,13 +61,3 @@ def _node_is_ready() -> bool:
     path = "jsonpath={.status.conditions[?(@.type=='Ready')].status}"
     words = ["get", "nodes", kubernetes_cluster.NODE, "--ignore-not-found", "--output", path]
     return kubernetes_cluster.kubectl(*words) == "True"
-
-
-def test_several_plays_want_one_run(start_playbook: StartPlaybook, namespace: Namespace) -> None:
-    run_id = namespace.make_run("sleeper", {"seconds": 3})
-    plays = [start_playbook(namespace.task(flow_run_id=run_id), hosts=hosts()) for _number in range(4)]
-    results = [play.wait().check().last["run"] for play in plays]
-    assert {run["phase"] for run in results} == {"succeeded"}
-    assert len(namespace.objects("jobs", run_id)) == len(namespace.objects("pods", run_id)) == 1
-    history = [state["type"] for state in namespace.rest.state_history(run_id)]
-    assert history.count("RUNNING") == 1

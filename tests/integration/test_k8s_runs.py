@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 import re
 
-from ansible_play import RunPlaybook, StartPlaybook
+from ansible_play import RunPlaybook
 from jobs import Namespace, hosts
 from scenarios import wait_until
 
@@ -34,32 +34,6 @@ def test_a_run_is_executed_once_and_its_output_is_shown(run_playbook: RunPlayboo
     second = run_playbook(task, hosts=hosts()).check()
     assert second.last["changed"] is False
     assert (second.last["run"]["phase"], second.last["run"]["action"]) == ("succeeded", "none")
-
-
-def test_a_killed_play_loses_nothing(
-    run_playbook: RunPlaybook, start_playbook: StartPlaybook, namespace: Namespace
-) -> None:
-    run_id = namespace.make_run("sleeper", {"seconds": 8})
-    task = namespace.task(flow_run_id=run_id)
-    first = start_playbook(task, hosts=hosts())
-    wait_until(lambda: namespace.phase(run_id) == "Running", "a running pod")
-    first.kill()
-    second = run_playbook(task, hosts=hosts()).check()
-    assert (second.last["run"]["phase"], second.last["run"]["action"]) == ("succeeded", "adopted")
-    assert len(namespace.objects("jobs", run_id)) == 1
-
-
-def test_cancel_ends_the_pod_and_then_says_so(
-    run_playbook: RunPlaybook, start_playbook: StartPlaybook, namespace: Namespace
-) -> None:
-    run_id = namespace.make_run("sleeper", {"seconds": 300})
-    run_playbook(namespace.task(flow_run_id=run_id, wait=False), hosts=hosts()).check()
-    namespace.rest.wait_for_state(run_id, "RUNNING")
-    play = run_playbook(namespace.task(flow_run_id=run_id, state="cancelled", stop_grace=5), hosts=hosts()).check()
-    assert (play.last["run"]["phase"], play.last["run"]["action"]) == ("cancelled", "cancelled")
-    assert namespace.rest.state_type(run_id) == "CANCELLED"
-    assert not namespace.objects("pods", run_id)
-    assert not namespace.objects("jobs", run_id)
 
 
 def test_absent_removes_job_pod_and_secret(run_playbook: RunPlaybook, namespace: Namespace) -> None:

@@ -18,7 +18,8 @@ from engines import hold_environment, is_alive, wait_for_held_engine, wait_until
 from older_servers import OlderServer
 from orion_rest import OrionRest
 from prefect_server import ORION, PREFECT2, PrefectServer
-from scenarios import Host, wait_until
+from process_host import Host
+from scenarios import wait_until
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 

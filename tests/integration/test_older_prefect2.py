@@ -15,7 +15,8 @@ from ansible_play import RunPlaybook, StartPlaybook
 from older_servers import OlderServer
 from prefect_rest import PrefectRest
 from prefect_server import ORION, PREFECT2, PREFECT3, Generation, PrefectServer
-from scenarios import Host, wait_until
+from process_host import Host
+from scenarios import wait_until
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 

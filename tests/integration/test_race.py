@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import fault_scenarios
 import pytest
 from ansible_play import StartPlaybook
+from disturbed_race import DisturbedRace
+from places import Stage
 from prefect_rest import PrefectRest
+from process_host import Host, gate_is_passed
 from runner import CountedRun, counted_runs, runner_task
-from scenarios import RACERS, Host, Race, gate_is_passed, seeded, wait_until
+from scenarios import seeded, wait_until
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -20,30 +24,20 @@ ROUNDS = 3
 
 
 @pytest.mark.parametrize("hosts", [1, 3])
-def test_one_of_eight_playbooks_executes_the_run(
-    start_playbook: StartPlaybook, rest: PrefectRest, tmp_path: Path, hosts: int
-) -> None:
+def test_one_of_eight_playbooks_executes_the_run(stage: Stage, hosts: int) -> None:
     for _round in range(ROUNDS):
-        race = Race.prepare(rest, tmp_path, hosts)
-        race.start(start_playbook)
-        ends = [play.wait().check().last for play in race.plays]
-        actions = sorted(end["run"]["action"] for end in ends)
-        print(f"{hosts} hosts: {actions}")
-        assert race.run.executions == 1
-        assert actions.count("launched") == 1
-        assert set(actions) <= {"launched", "adopted", "followed", "none"}
-        assert [(end["run"]["phase"], end["run"]["state_type"]) for end in ends] == [
-            ("succeeded", "COMPLETED")
-        ] * RACERS
-        assert len({(end["run"]["started_at"], end["run"]["finished_at"]) for end in ends}) == 1
-        assert {end["run"]["exit_code"] for end in ends} <= {0, None}, "of an engine that lost the race"
+        fault_scenarios.one_of_eight_plays_executes_the_run(stage, hosts)
+
+
+def test_an_engine_that_comes_second_follows(stage: Stage) -> None:
+    fault_scenarios.an_engine_that_comes_second_follows(stage)
 
 
 def test_kills_among_the_racers_neither_double_nor_lose_the_run(
     start_playbook: StartPlaybook, rest: PrefectRest, tmp_path: Path
 ) -> None:
     chance = seeded("race")
-    race = Race.prepare(rest, tmp_path, 3)
+    race = DisturbedRace(rest, tmp_path, 3)
     race.start(start_playbook)
     for play in race.disturb(chance):
         play.wait()

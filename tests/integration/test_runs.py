@@ -10,7 +10,9 @@ import re
 from pathlib import Path
 from typing import Any
 
+import fault_scenarios
 from ansible_play import RunPlaybook
+from places import Stage
 from prefect_rest import PrefectRest
 from runner import counted_runs, runner_task
 
@@ -76,17 +78,8 @@ def test_many_runs_in_one_task(run_playbook: RunPlaybook, rest: PrefectRest, api
     assert [run.executions for run in runs] == [1] * 6
 
 
-def test_launch_first_and_wait_later(
-    run_playbook: RunPlaybook, rest: PrefectRest, api_url: str, tmp_path: Path
-) -> None:
-    (run,) = counted_runs(rest, tmp_path, 1, sleep=3)
-    launched = run_playbook(runner_task(api_url, tmp_path / "state", flow_run_id=run.id, wait=False)).check()
-    assert launched.last["changed"]
-    assert launched.last["run"]["phase"] in ("pending", "queued", "running")
-    waited = run_playbook(runner_task(api_url, tmp_path / "state", flow_run_id=run.id)).check()
-    assert not waited.last["changed"]
-    assert (waited.last["run"]["action"], waited.last["run"]["phase"]) == ("adopted", "succeeded")
-    assert run.executions == 1
+def test_launch_first_and_wait_later(stage: Stage) -> None:
+    fault_scenarios.launched_and_adopted(stage)
 
 
 def test_the_wait_ends_and_the_run_goes_on(

@@ -16,15 +16,24 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import fault_scenarios
 import pytest
-from ansible_play import PlayResult, RunPlaybook, StartPlaybook
-from canary import Canary, CommandLines, SystemLog, sightings_below
+from ansible_play import RunPlaybook, StartPlaybook
+from canary import (
+    Canary,
+    CommandLines,
+    SystemLog,
+    check_nothing_shown,
+    environment_of,
+    from_environment,
+    sightings_below,
+)
 from engines import nothing_left, processes_of, wait_until
+from fault_scenarios import SECRET_OPTIONS, SECRETS
+from places import Stage
 from prefect_rest import PrefectRest
 from prefect_server import PrefectServer
 from runner import runner_task
-
-NAMES = ("APP_TOKEN", "DB_PASSWORD")
 
 
 @pytest.fixture
@@ -37,101 +46,17 @@ def state_dir(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture
 def canaries() -> dict[str, Canary]:
     """One for each place that takes a secret."""
-    return {name: Canary(name) for name in ("API_KEY", "AUTH_STRING", *NAMES)}
-
-
-def from_environment(name: str) -> str:
-    """A template; the value itself is in no file of the test."""
-    return f"{{{{ lookup('env', 'CANARY_{name}') }}}}"
-
-
-def environment_of(canaries: dict[str, Canary]) -> dict[str, str]:
-    """What ansible-playbook is started with."""
-    return {f"CANARY_{name}": canary.value for name, canary in canaries.items()}
+    return {name: Canary(name) for name in ("API_KEY", "AUTH_STRING", *SECRETS)}
 
 
 def secret_task(name: str, api_url: str, state_dir: Path, **options: Any) -> dict[str, Any]:
     """A task with a secret in every place that takes one."""
-    given: dict[str, Any] = {
-        "api_url": api_url,
-        "api_key": from_environment("API_KEY"),
-        "env": {"DB_PASSWORD": from_environment("DB_PASSWORD"), "PLAIN": "plainly-visible"},
-        "secret_env": {"APP_TOKEN": from_environment("APP_TOKEN")},
-        **options,
-    }
-    return {**runner_task(given.pop("api_url"), state_dir, **given), "name": name, "ignore_errors": True}
+    task = runner_task(api_url, state_dir, **{**SECRET_OPTIONS, **options})
+    return {**task, "name": name, "ignore_errors": True}
 
 
-def check_nothing_shown(play: PlayResult, canaries: dict[str, Canary]) -> None:
-    """Neither printed nor in a result."""
-    results = json.dumps([result.result for result in play.results]).encode()
-    for canary in canaries.values():
-        assert not canary.seen_in(play.output.encode()), f"{canary.name} was printed"
-        assert not canary.seen_in(results), f"{canary.name} is in a result"
-
-
-def test_no_sighting(
-    run_playbook: RunPlaybook,
-    rest: PrefectRest,
-    api_url: str,
-    state_dir: Path,
-    tmp_path: Path,
-    canaries: dict[str, Canary],
-) -> None:
-    """Success, failure, a flow that tells, a start that fails, check mode, async; at -vvvv with --diff."""
-    deployment = rest.create_deployment("show_hash")
-
-    def task(name: str, parameters: dict[str, Any], **options: Any) -> dict[str, Any]:
-        run = rest.create_flow_run(deployment["id"], {"names": list(NAMES), **parameters})
-        address = options.pop("api_url", api_url)
-        return secret_task(name, address, state_dir, **{"flow_run_id": run["id"], **options})
-
-    async_dir = tmp_path / "async"
-    in_address = "http://me:{{ lookup('env', 'CANARY_API_KEY') | urlencode | replace('/', '%2F') }}@127.0.0.1:1/api"
-    tasks = [
-        task("Preview", {}) | {"check_mode": True},
-        task("Success", {}),
-        task("Failure", {"fail": True}),
-        task("Start", {}) | {"async": 120, "poll": 0, "register": "job", "vars": {"ansible_async_dir": str(async_dir)}},
-        {
-            "name": "Async",
-            "ansible.builtin.async_status": {"jid": "{{ job.ansible_job_id }}"},
-            "vars": {"ansible_async_dir": str(async_dir)},
-            "register": "waited",
-            "until": "waited is finished",
-            "retries": 120,
-            "delay": 1,
-        },
-        task("No interpreter", {}, python="/opt/nowhere"),
-        task("Bad option", {}, start_timeout="soon"),
-        task("In the address", {}, api_url=in_address),
-    ]
-    everything = list(canaries.values())
-    with CommandLines(everything) as lines:
-        play = run_playbook(tasks, env=environment_of(canaries), diff=True, arguments=["-vvvv"], timeout=240)
-    check_nothing_shown(play, canaries)
-    assert not sightings_below(state_dir, everything)
-    assert list(async_dir.iterdir()), "there must be something to look at"
-    assert not sightings_below(async_dir, everything)
-    ansible_home = tmp_path / "play-1" / "ansible-home"
-    # A module comes with its arguments; ansible-core looks every 5 s whether an async one can be deleted.
-    wait_until(lambda: not list((ansible_home / "remote").iterdir()), "the end of Ansible's temporary files")
-    assert not sightings_below(ansible_home, everything)
-    assert lines.looks > 100
-    assert not lines.sightings
-
-    assert play.of("Preview").result["would_launch"][0]["environment"]["PLAIN"] == "plainly-visible"
-    assert play.of("Success").result["run"]["phase"] == "succeeded"
-    assert play.of("Failure").result["run"]["diagnosis"]["category"] == "flow_failed"
-    assert play.of("Async").result["run"]["phase"] == "succeeded"
-    for name in ("No interpreter", "Bad option", "In the address"):
-        assert play.of(name).failed
-    for name in NAMES:
-        assert f"{name} is {canaries[name].digest}" in play.stdout, "the flow has to have it"
-    invocation = play.of("Success").result["invocation"]["module_args"]
-    assert invocation["env"]["PLAIN"] == "plainly-visible", "what is no secret stays readable"
-    ledger = json.dumps([rest.inputs(run["id"]) for run in rest.flow_runs(deployment["id"])]).encode()
-    assert not any(canary.seen_in(ledger) for canary in everything)
+def test_no_sighting(stage: Stage) -> None:
+    fault_scenarios.secrets_are_seen_by_the_flow_alone(stage, {"python": "/opt/nowhere"})
 
 
 def test_credentials_of_the_api(
@@ -169,7 +94,7 @@ def test_a_careless_flow(
 ) -> None:
     """A flow that prints its secrets: masked in the play and in the result; its output file on the host is its own."""
     run = rest.create_flow_run(
-        rest.create_deployment("show_hash")["id"], {"names": list(NAMES), "tell": True, "fail": True}
+        rest.create_deployment("show_hash")["id"], {"names": list(SECRETS), "tell": True, "fail": True}
     )
     task = secret_task("Careless", api_url, state_dir, flow_run_id=run["id"])
     play = run_playbook(task, env=environment_of(canaries), arguments=["-vvv"])
@@ -189,7 +114,7 @@ def test_no_log_shows_nothing_live(
     canaries: dict[str, Canary],
 ) -> None:
     until = tmp_path / "until"
-    parameters = {"names": list(NAMES), "until_file": str(until)}
+    parameters = {"names": list(SECRETS), "until_file": str(until)}
     run = rest.create_flow_run(rest.create_deployment("show_hash")["id"], parameters)
     task = {**secret_task("Quiet", api_url, state_dir, flow_run_id=run["id"]), "no_log": True}
     play = start_playbook(task, env=environment_of(canaries), arguments=["-vv"])
@@ -210,7 +135,7 @@ def test_the_system_log_hears_nothing(
     run_playbook: RunPlaybook, rest: PrefectRest, api_url: str, state_dir: Path, canaries: dict[str, Canary]
 ) -> None:
     """Another module's line in the log proves that somebody listens."""
-    run = rest.create_flow_run(rest.create_deployment("show_hash")["id"], {"names": list(NAMES)})
+    run = rest.create_flow_run(rest.create_deployment("show_hash")["id"], {"names": list(SECRETS)})
     tasks = [
         secret_task("Run", api_url, state_dir, flow_run_id=run["id"]),
         {"name": "Ping", "ansible.builtin.ping": {"data": "listening"}},

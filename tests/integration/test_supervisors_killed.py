@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from ansible_play import StartPlaybook
 from prefect_rest import PrefectRest
+from process_host import Host
 from runner import CountedRun, runner_task
-from scenarios import Host, wait_until
+from scenarios import wait_until
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 

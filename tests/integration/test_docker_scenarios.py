@@ -1,0 +1,66 @@
+# Copyright (c) 2026, The flowops.prefect authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The scenarios of every infrastructure, with containers of a Docker Engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import fault_scenarios
+import pytest
+from ansible_play import StartPlaybook
+from containers import DockerPlace
+from places import Stage
+from prefect_rest import PrefectRest
+from prefect_server import PrefectServer
+
+pytestmark = pytest.mark.usefixtures("docker_engine_up")
+
+MOMENTS = 4
+
+
+@pytest.fixture
+def stage(server: PrefectServer, start_playbook: StartPlaybook, tmp_path: Path) -> Stage:
+    """Each place is a label."""
+
+    def new_place(at: PrefectServer = server) -> DockerPlace:
+        return DockerPlace(PrefectRest(at.api_url), tmp_path)
+
+    return Stage(new_place, start_playbook)
+
+
+def test_a_play_that_was_killed_at_any_moment_is_continued_by_the_next(stage: Stage) -> None:
+    fault_scenarios.killed_plays_are_continued(stage, MOMENTS)
+
+
+def test_one_of_eight_playbooks_executes_the_run(stage: Stage) -> None:
+    fault_scenarios.one_of_eight_plays_executes_the_run(stage)
+
+
+def test_launch_first_and_wait_later(stage: Stage) -> None:
+    fault_scenarios.launched_and_adopted(stage)
+
+
+def test_nothing_survives_a_cancel_not_even_what_hides(stage: Stage) -> None:
+    fault_scenarios.nothing_survives_a_cancel(stage)
+
+
+def test_a_cancel_before_the_gate(stage: Stage) -> None:
+    fault_scenarios.a_cancel_before_the_gate(stage)
+
+
+def test_an_engine_that_comes_second_follows(stage: Stage) -> None:
+    fault_scenarios.an_engine_that_comes_second_follows(stage)
+
+
+def test_no_sighting(stage: Stage) -> None:
+    fault_scenarios.secrets_are_seen_by_the_flow_alone(stage)
+
+
+def test_a_server_that_comes_back_hears_how_the_runs_ended(
+    stage: Stage, new_server: Callable[..., PrefectServer]
+) -> None:
+    fault_scenarios.a_server_that_comes_back_hears_how_the_runs_ended(stage, new_server())
