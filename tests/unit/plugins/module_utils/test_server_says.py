@@ -55,7 +55,13 @@ def test_of_another_type_only_the_environment_counts():
     ]
 
 
-def test_the_run_s_flow_runner_replaces_the_deployment_s():
+def test_a_universal_flow_runner_leaves_the_type_open_and_keeps_its_environment():
+    server_says = says(Pool(), {"flow_runner": {"type": "universal", "config": {"env": {"A": "1"}}}})
+    assert server_says.runner_type() == ("", "")
+    assert told(server_says, "subprocess") == [("deployment f/d", {}, {"A": "1"})]
+
+
+def test_the_flow_runner_of_the_run_replaces_that_of_the_deployment():
     of_deployment = {"type": "docker", "config": {"image": "flows:1", "mem_limit": "1g"}}
     of_run = {"type": "docker", "config": {"image": "flows:2"}}
     server_says = says(Pool(), {"flow_runner": of_deployment}, {"flow_runner": of_run})
