@@ -42,7 +42,7 @@ _RUNNER_DEFAULTS: dict[str, dict[str, t.Any]] = {
     UNIVERSAL: {"start_timeout": None},
 }
 
-#: Names that options have for one runner type only: the seed era's two watch timeouts are two of our clocks.
+#: Names that options have for one runner type only: the two watch timeouts of Orion are two of our clocks.
 _RUNNER_ALIASES: dict[str, dict[str, tuple[str, ...]]] = {
     "kubernetes": {
         "start_timeout": ("pod_watch_timeout_seconds",),

@@ -135,7 +135,7 @@ _LISTS = frozenset(("containers", "env"))
 def base_job(given: dict[str, t.Any] | None) -> dict[str, t.Any]:
     """A copy of the user's base manifest, or the default one.
 
-    :raises SettingsError: something of the default one is missing, in the words of the seed era.
+    :raises SettingsError: something of the default one is missing, in the words of Orion.
     """
     if given is None:
         container = {"name": CONTAINER, "env": []}
