@@ -115,6 +115,7 @@ def test_a_host_out_of_reach_ends_the_wait_and_not_the_run(
     play = start_playbook(task, hosts=hosts)
     play.wait_for_output(r"\] running")
     ssh.stop_listening()
+    ssh.drop_sessions()  # else a poll that is under way may last until patience is over
     lost = play.wait()
     assert lost.rc == 2, lost.output
     assert lost.last["category"] == "infrastructure_unreachable"

@@ -153,7 +153,7 @@ WRONG_ANSWERS = [
     Wrong("a list", VERSION, answer(["3.0.0"]), ["api_url"]),
     Wrong("nothing", VERSION, raw(b""), ["api_url"]),
     Wrong("no content", VERSION, raw(b"", 204), ["api_url"]),
-    Wrong("an old server", VERSION, answer("2.20.3"), ["Prefect 2.20.3", "not supported"]),
+    Wrong("an old server", VERSION, answer("2.14.3"), ["Prefect 2.14.3", "not supported"]),
     Wrong("a far future", VERSION, answer("99999999.1"), ["not supported"]),
     Wrong("a version in Arabic digits", VERSION, answer("٣.0"), ["not supported"]),
     Wrong("a version with an escape sequence", VERSION, answer("\x1b[31m3"), ["not supported"]),
