@@ -550,6 +550,12 @@ class Reconciler:
         if any(tracked.settled for tracked in stale):
             self._wake_queued(waiting)
 
+    def refresh(self, runs: t.Sequence[Tracked]) -> None:
+        """Before an answer: a flow behind its passed gate may be running by now, and nothing here tells of that."""
+        beginning = [run for run in runs if not run.settled and run.decision.phase is Phase.PENDING and run.started]
+        self._look_safely(self._look_at_server, beginning)
+        self.settle([tracked for tracked in beginning if tracked.unreachable_since is None])
+
     def _wake_queued(self, runs: t.Sequence[Tracked]) -> None:
         """A place may be free: those that wait for one try again at once."""
         for tracked in runs:

@@ -169,6 +169,8 @@ class _Watch:
                 return False
             remaining = self._remaining()
             if remaining <= 0 or (self.task.streams and self._has_news()):
+                for runner in self.runners:
+                    runner.reconciler.refresh(runner.runs)
                 return remaining <= 0
             self._pause(remaining)
 
