@@ -87,13 +87,14 @@ def test_run_timeout(run_playbook: RunPlaybook, namespace: Namespace) -> None:
 
 
 def test_eviction_by_an_operator(start_playbook: StartPlaybook, namespace: Namespace) -> None:
-    """As ``kubectl drain`` does it: the pod is told to end, and gone afterwards."""
+    """As ``kubectl drain`` does it: the pod is told to end, and gone afterwards, its conditions with it."""
     run_id = namespace.make_run("sleeper", {"seconds": 300})
     play = start_playbook(namespace.task(flow_run_id=run_id, stop_grace=3), hosts=hosts())
     namespace.rest.wait_for_state(run_id, "RUNNING", timeout=150)
     namespace.evict(run_id)
     run = play.wait().last["run"]
-    assert (run["phase"], run["diagnosis"]["category"]) == ("failed", "evicted"), run
+    assert run["phase"] == "failed", run
+    assert run["diagnosis"]["category"] in ("evicted", "pod_deleted"), run
     assert "rerun: failed" in run["diagnosis"]["remedy"]
 
 
