@@ -18,8 +18,8 @@ from ansible_collections.flowops.prefect.plugins.module_utils._flow_runs import 
 from ansible_collections.flowops.prefect.plugins.module_utils._management import Result, Session
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._client import QUEUE_NAME
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._dialect_common import (
-    _check_same,
-    _server_key,
+    check_same,
+    server_key,
 )
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._objects import (
     TERMINAL_TYPES,
@@ -94,7 +94,7 @@ def _created(session: Session) -> _Run:
         "parameters": parameters,
         "tags": options.get("tags", []),
         "job_variables": _job_variables(deployment, options.get("job_variables", {})),
-        "idempotency_key": _server_key(deployment.id, options.get("idempotency_key"), ""),
+        "idempotency_key": server_key(deployment.id, options.get("idempotency_key"), ""),
     }
     if "scheduled_time" in options:
         body["state"]["state_details"] = {"scheduled_time": options["scheduled_time"]}
@@ -117,7 +117,7 @@ def _created(session: Session) -> _Run:
     if created or "idempotency_key" not in options:
         run.action = "created"
     else:
-        _check_same(session.api.read_flow_run(run.id), deployment, parameters)
+        check_same(session.api.read_flow_run(run.id), deployment, parameters)
     return run
 
 

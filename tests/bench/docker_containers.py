@@ -19,12 +19,11 @@ from typing import Any
 import docker_engine
 import docker_image
 import environments
-from measuring import BENCH, TIMES, Bench, Row, Usage, Usages, faster, run, seconds, slower
+from measuring import BENCH, PEERS, TIMES, Bench, Row, Usage, Usages, faster, run, seconds, slower
 
 NUMBER = 20
 # Tasks in one play where single tasks are compared.
 TASKS = 5
-CORE = "bench"
 LABEL = "flowops-bench=containers"
 IDLE = "flowops-test/idle:1"
 SCRIPT = f"a Docker SDK script, 5 threads (wanted: 1.3 {TIMES} its time and 2 s)"
@@ -46,16 +45,16 @@ def containers(bench: Bench) -> list[Row]:
 def _round(bench: Bench, shares: list[float]) -> Iterator[tuple[str, Usage]]:
     deployment = bench.rest.create_deployment("hello")["id"]
     run_ids = [bench.rest.create_flow_run(deployment)["id"] for _number in range(NUMBER)]
-    yield "empty", _play(bench, [])
+    yield "empty", bench.play_among_peers([])
     before = bench.server_cpu()
-    yield "task", _play(bench, [_task(bench, flow_run_ids=run_ids)])
+    yield "task", bench.play_among_peers([_task(bench, flow_run_ids=run_ids)])
     shares.append(bench.server_cpu() - before)
-    yield "task again", _play(bench, [_task(bench, flow_run_ids=run_ids)])
-    yield "trivial", _play(bench, [{"name": "Trivial", "trivial": {}}] * TASKS)
-    yield "one", _play(bench, [_task(bench, flow_run_id=run_ids[0])] * TASKS)
+    yield "task again", bench.play_among_peers([_task(bench, flow_run_ids=run_ids)])
+    yield "trivial", bench.play_among_peers([{"name": "Trivial", "trivial": {}}] * TASKS)
+    yield "one", bench.play_among_peers([_task(bench, flow_run_id=run_ids[0])] * TASKS)
     _remove()
-    yield "loop", _play(bench, [LOOP])
-    yield "loop again", _play(bench, [LOOP])
+    yield "loop", bench.play_among_peers([LOOP])
+    yield "loop again", bench.play_among_peers([LOOP])
     _remove()
     yield "script", _script(bench)
     _remove()
@@ -86,14 +85,8 @@ def _task(bench: Bench, **options: Any) -> dict[str, Any]:
     return {"name": "Runs", "flowops.prefect.flow_runner_docker": arguments}
 
 
-def _play(bench: Bench, tasks: list[dict[str, Any]]) -> Usage:
-    python = str(environments.ensure(CORE) / "bin" / "python")
-    hosts = {"localhost": {"ansible_python_interpreter": python}}
-    return bench.play(tasks, {"ANSIBLE_LIBRARY": str(BENCH / "library")}, core=CORE, hosts=hosts)
-
-
 def _script(bench: Bench) -> Usage:
-    python = environments.ensure(CORE) / "bin" / "python"
+    python = environments.ensure(PEERS) / "bin" / "python"
     return run(
         [str(python), str(BENCH / "docker_script.py"), IDLE, LABEL, str(NUMBER)],
         bench.new_folder(),

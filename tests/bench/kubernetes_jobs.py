@@ -16,17 +16,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import environments
 import jobs
 import kubernetes_cluster
-from measuring import BENCH, TIMES, Bench, Row, Usage, Usages, faster, run, seconds, slower
+from measuring import TIMES, Bench, Row, Usage, Usages, faster, run, seconds, slower
 from prefect_server import PrefectServer
 
 NUMBER = 20
 MANY = 100
 # Tasks in one play where single tasks are compared.
 TASKS = 5
-CORE = "bench"
 NOWHERE = {"flowops-bench": "no-node"}
 LOOP = "kubernetes.core in a loop"
 FILE = f"`kubectl create` of one file (wanted: 1.5 {TIMES} its time and 3 s)"
@@ -44,8 +42,8 @@ def kubernetes_jobs(bench: Bench) -> list[Row]:
         bench.say(f"Jobs, round {number + 1}: {used.newest}")
     # A loop of so many takes minutes: once is enough.
     with in_namespace(bench) as namespace:
-        used.add("many", _play(bench, [_task(namespace, flow_run_ids=_run_ids(bench, MANY))]))
-        used.add("many by loop", _play(bench, [_loop(namespace, MANY)]))
+        used.add("many", bench.play_among_peers([_task(namespace, flow_run_ids=_run_ids(bench, MANY))]))
+        used.add("many by loop", bench.play_among_peers([_loop(namespace, MANY)]))
     bench.say(f"{MANY} Jobs: {used.newest}")
     return _rows(used, shares)
 
@@ -68,15 +66,15 @@ def _run_ids(bench: Bench, number: int) -> list[str]:
 
 def _round(bench: Bench, namespace: jobs.Namespace, shares: list[float]) -> Iterator[tuple[str, Usage]]:
     run_ids = _run_ids(bench, NUMBER)
-    yield "empty", _play(bench, [])
+    yield "empty", bench.play_among_peers([])
     before = bench.server_cpu()
-    yield "task", _play(bench, [_task(namespace, flow_run_ids=run_ids)])
+    yield "task", bench.play_among_peers([_task(namespace, flow_run_ids=run_ids)])
     shares.append(bench.server_cpu() - before)
-    yield "task again", _play(bench, [_task(namespace, flow_run_ids=run_ids)])
-    yield "trivial", _play(bench, [{"name": "Trivial", "trivial": {}}] * TASKS)
-    yield "one", _play(bench, [_task(namespace, flow_run_id=run_ids[0])] * TASKS)
-    yield "loop", _play(bench, [_loop(namespace, NUMBER)])
-    yield "loop again", _play(bench, [_loop(namespace, NUMBER)])
+    yield "task again", bench.play_among_peers([_task(namespace, flow_run_ids=run_ids)])
+    yield "trivial", bench.play_among_peers([{"name": "Trivial", "trivial": {}}] * TASKS)
+    yield "one", bench.play_among_peers([_task(namespace, flow_run_id=run_ids[0])] * TASKS)
+    yield "loop", bench.play_among_peers([_loop(namespace, NUMBER)])
+    yield "loop again", bench.play_among_peers([_loop(namespace, NUMBER)])
     yield "file", _file(bench, namespace)
 
 
@@ -113,12 +111,6 @@ def _file(bench: Bench, namespace: jobs.Namespace) -> Usage:
     kubectl = kubernetes_cluster.find_program("kubectl")
     words = ["--kubeconfig", str(kubernetes_cluster.kubeconfig()), "create", "--filename", "jobs.json"]
     return run([kubectl, *words], folder, bench.engine_environment)
-
-
-def _play(bench: Bench, tasks: list[dict[str, Any]]) -> Usage:
-    python = str(environments.ensure(CORE) / "bin" / "python")
-    hosts = {"localhost": {"ansible_python_interpreter": python}}
-    return bench.play(tasks, {"ANSIBLE_LIBRARY": str(BENCH / "library")}, core=CORE, hosts=hosts)
 
 
 def _rows(used: Usages, shares: list[float]) -> list[Row]:

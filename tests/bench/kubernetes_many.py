@@ -22,8 +22,8 @@ import environments
 import jobs
 import kubernetes_cluster
 from ansible_play import COLLECTION_ROOT
-from kubernetes_jobs import CORE, in_namespace
-from measuring import BENCH, Bench, Row
+from kubernetes_jobs import in_namespace
+from measuring import BENCH, PEERS, Bench, Row
 
 NUMBERS = (200, 2000)
 NODE = "flowops-bench"
@@ -66,7 +66,7 @@ def _measure(namespace: jobs.Namespace, number: int) -> list[Row]:
 
 
 def _looker(what: str, namespace: jobs.Namespace, run_ids: Sequence[str]) -> str:
-    python = environments.ensure(CORE) / "bin" / "python"
+    python = environments.ensure(PEERS) / "bin" / "python"
     words: list[Any] = [python, BENCH / "kubernetes_looker.py", what, kubernetes_cluster.kubeconfig(), namespace.name]
     environment = {**os.environ, "PYTHONPATH": str(COLLECTION_ROOT.parents[2])}
     done = subprocess.run(

@@ -15,11 +15,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import environments
 from ansible_play import RunningPlay, start_playbook
 from prefect_rest import PrefectRest
 from prefect_server import clean_environment
 from runner import runner_task
 
+#: The environment of what is compared with.
+PEERS = "bench"
 BENCH = Path(__file__).resolve().parent
 Tasks = list[dict[str, Any]]
 TIMES = "×"  # noqa: RUF001 - the unit of a ratio
@@ -173,6 +176,12 @@ class Bench:
     def play(self, tasks: Tasks, env: Mapping[str, str] | None = None, **how: Any) -> Usage:
         """Run a play to its end."""
         return self.start(tasks, env, **how).finish()
+
+    def play_among_peers(self, tasks: Tasks) -> Usage:
+        """Run a play where the collections are that others launch containers and Jobs with."""
+        python = str(environments.ensure(PEERS) / "bin" / "python")
+        hosts = {"localhost": {"ansible_python_interpreter": python}}
+        return self.play(tasks, {"ANSIBLE_LIBRARY": str(BENCH / "library")}, core=PEERS, hosts=hosts)
 
     def server_cpu(self) -> float:
         """CPU seconds that the Prefect server has used so far."""

@@ -76,7 +76,6 @@ if t.TYPE_CHECKING:
     from ansible_collections.flowops.prefect.plugins.module_utils._task import Task
 
 MASK = "********"
-DEFAULT_NAMESPACE = "default"
 
 #: So many ids fit into a selector whose address no proxy refuses; for more, everything of ours is listed.
 _MOST_IDS = 100
@@ -102,7 +101,7 @@ def kubernetes_infrastructure(task: Task, look_only: bool) -> KubernetesInfrastr
         ca_cert=options.get("kube_ca_cert"),
         validate_certs=options.get("kube_validate_certs"),
     )
-    return KubernetesInfrastructure(connect(connection), options.get("namespace") or DEFAULT_NAMESPACE, look_only)
+    return KubernetesInfrastructure(connect(connection), options["namespace"], look_only)
 
 
 class KubernetesInfrastructure(Infrastructure):

@@ -9,20 +9,13 @@
 from __future__ import annotations
 
 import typing as t
-import urllib.parse
 
 from ansible_collections.flowops.prefect.plugins.module_utils._errors import ApiError, ApiNotFound
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._catalog import Catalog, Document, RunFilter
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._client import checked_id
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._objects import STATE_TYPES, Fields
+from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._paging import quoted, read_pages
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._transport import printable
-
-#: The server's own upper limit for one page.
-_PAGE = 200
-
-
-def _quote(segment: str) -> str:
-    return urllib.parse.quote(segment, safe="")
 
 
 class CatalogV3(Catalog):
@@ -31,7 +24,7 @@ class CatalogV3(Catalog):
     # --- deployments -------------------------------------------------------------------------------------------
 
     def find_deployment(self, flow_name: str, name: str) -> Document | None:
-        found = self._find(f"/deployments/name/{_quote(flow_name)}/{_quote(name)}")
+        found = self._find(f"/deployments/name/{quoted(flow_name)}/{quoted(name)}")
         return found and {**found, "flow_name": flow_name}
 
     def list_deployments(self, ids: t.Sequence[str], flows: t.Sequence[str], tags: t.Sequence[str]) -> list[Document]:
@@ -110,10 +103,10 @@ class CatalogV3(Catalog):
                 raise
 
     def update_queue(self, pool: str, name: str, changes: Document) -> None:
-        self._send("PATCH", f"{_pool(pool)}/queues/{_quote(name)}", changes)
+        self._send("PATCH", f"{_pool(pool)}/queues/{quoted(name)}", changes)
 
     def delete_queue(self, pool: str, name: str) -> None:
-        self._delete(f"{_pool(pool)}/queues/{_quote(name)}")
+        self._delete(f"{_pool(pool)}/queues/{quoted(name)}")
 
     # --- flow runs ---------------------------------------------------------------------------------------------
 
@@ -170,14 +163,7 @@ class CatalogV3(Catalog):
 
     def _list_all(self, path: str, body: Document, limit: int | None = None, offset: int = 0) -> list[Document]:
         """Page by page, up to the limit."""
-        found: list[Document] = []
-        while limit is None or len(found) < limit:
-            size = _PAGE if limit is None else min(_PAGE, limit - len(found))
-            page = self._send("POST", path, {**body, "limit": size, "offset": offset + len(found)}, list)
-            found.extend(page)
-            if len(page) < size:
-                break
-        return found
+        return read_pages(self._transport, path, body, limit, offset)
 
 
 def _deployment(deployment_id: str) -> str:
@@ -189,7 +175,7 @@ def _schedule(deployment_id: str, schedule_id: str) -> str:
 
 
 def _pool(name: str) -> str:
-    return f"/work_pools/{_quote(name)}"
+    return f"/work_pools/{quoted(name)}"
 
 
 def _run(flow_run_id: str) -> str:

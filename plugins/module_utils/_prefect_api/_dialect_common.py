@@ -12,7 +12,6 @@ import datetime
 import hashlib
 import json
 import typing as t
-import urllib.parse
 import uuid
 
 from ansible_collections.flowops.prefect.plugins.module_utils._errors import ApiError, ApiNotFound, SettingsError
@@ -29,18 +28,13 @@ from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._obje
     Verdict,
     canonical_uuid,
 )
+from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._paging import PAGE, quoted
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._transport import (
     TOO_LARGE,
     printable,
 )
 
-#: The server's own upper limit for one page.
-PAGE = 200
 _STATUSES = ("ACCEPT", "REJECT", "ABORT", "WAIT")
-
-
-def quoted(segment: str) -> str:
-    return urllib.parse.quote(segment, safe="")
 
 
 class CommonApi(PrefectApi):
@@ -140,7 +134,7 @@ class CommonApi(PrefectApi):
             "state": {"type": "SCHEDULED", "name": "Scheduled"},
             "parameters": given,
             "tags": list(tags),
-            "idempotency_key": _server_key(deployment.id, idempotency_key, key_salt),
+            "idempotency_key": server_key(deployment.id, idempotency_key, key_salt),
         }
         if name is not None:
             body["name"] = name
@@ -160,7 +154,7 @@ class CommonApi(PrefectApi):
         # A repeat that answers "existing" may be answering our own first copy; with a random key it certainly is.
         created = answer.status == 201 or idempotency_key is None
         if not created:
-            _check_same(run, deployment, given)
+            check_same(run, deployment, given)
         return run, created
 
     def propose(
@@ -238,7 +232,7 @@ class CommonApi(PrefectApi):
         return Verdict(status, state.label("type"), state.label("name"), details.label("reason"), retry_after)
 
 
-def _server_key(deployment_id: str, user_key: str | None, salt: str) -> str:
+def server_key(deployment_id: str, user_key: str | None, salt: str) -> str:
     """Prefect's keys are unique per *flow*: without the deployment in it, another deployment's run would come back.
 
     Without a user's key a random one makes the request safe to repeat.
@@ -249,7 +243,7 @@ def _server_key(deployment_id: str, user_key: str | None, salt: str) -> str:
     return f"flowops-{hashlib.sha256(text.encode()).hexdigest()}"
 
 
-def _check_same(run: FlowRun, deployment: Deployment, given: dict[str, t.Any]) -> None:
+def check_same(run: FlowRun, deployment: Deployment, given: dict[str, t.Any]) -> None:
     """The server answers a known key with the old run whatever else the request says: compare."""
     if run.deployment_id != deployment.id:
         raise ApiError(

@@ -16,17 +16,14 @@ from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._clie
     QUEUE_NAME,
     checked_id,
 )
-from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._dialect_common import (
-    PAGE,
-    CommonApi,
-    quoted,
-)
+from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._dialect_common import CommonApi
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._generation import PREFECT3
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._objects import (
     Deployment,
     Fields,
     RunInput,
 )
+from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._paging import PAGE, quoted, read_pages
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._transport import (
     Answer,
     Transport,
@@ -113,22 +110,13 @@ class PrefectApiV3(CommonApi):
         found: dict[str, dict[str, t.Any]] = {}
         for start in range(0, len(ids), PAGE):
             wanted = {"flow_run_id": {"any_": ids[start : start + PAGE]}, "key": {"any_": list(keys)}}
-            for item in self._list_artifacts(wanted):
+            # The newest first: a flow may publish under one key again and again.
+            body = {"artifacts": wanted, "sort": "UPDATED_DESC"}
+            for item in read_pages(self._transport, "/artifacts/filter", body):
                 fields = Fields(item, "artifact")
                 artifact = {name: item.get(name) for name in ("type", "description", "data")}
                 found.setdefault(fields.uuid("flow_run_id"), {}).setdefault(fields.text("key"), artifact)
         return found
-
-    def _list_artifacts(self, wanted: dict[str, t.Any]) -> t.Iterator[t.Any]:
-        """The newest first; a flow may publish under one key again and again."""
-        offset = 0
-        while True:
-            body = {"artifacts": wanted, "sort": "UPDATED_DESC", "limit": PAGE, "offset": offset}
-            answer = self._transport.request("POST", "/artifacts/filter", body, repeatable=True, shape=list)
-            yield from answer.data
-            if len(answer.data) < PAGE:
-                return
-            offset += PAGE
 
 
 def _was_created(answer: Answer) -> bool:

@@ -12,8 +12,8 @@ import typing as t
 
 from ansible_collections.flowops.prefect.plugins.module_utils._errors import ApiNotFound
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._client import PrefectApi
-from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._dialect_common import quoted
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._objects import Fields, canonical_uuid
+from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._paging import quoted
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._transport import printable
 
 

@@ -13,15 +13,12 @@ import typing as t
 
 from ansible_collections.flowops.prefect.plugins.module_utils._errors import ApiNotFound
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._client import PrefectApi
-from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._dialect_common import quoted
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._objects import Fields
+from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._paging import PAGE, quoted
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._transport import printable
 
 #: A worker that has not been heard of for three of these counts as offline.
 HEARTBEAT = 30
-
-#: The server's own upper limit for one page.
-_PAGE = 200
 
 _UNDER_WAY = ("PENDING", "RUNNING", "CANCELLING")
 
@@ -65,7 +62,7 @@ class WorkPoolPolls:
         body: dict[str, t.Any] = {
             "flow_runs": {"state": {"type": {"any_": list(_UNDER_WAY)}}},
             "work_pools": {"name": {"any_": [self._pool]}},
-            "limit": _PAGE,
+            "limit": PAGE,
         }
         if self._queues:
             body["work_pool_queues"] = {"name": {"any_": self._queues}}
