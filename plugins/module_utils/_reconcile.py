@@ -230,8 +230,13 @@ class Reconciler:
         )
 
     def decide_only(self, tracked: Tracked) -> None:
-        """Name the next step without performing it (check mode)."""
+        """Name the next step without performing it (check mode); a record of what the server knows changes nothing."""
         tracked.decision = decide(self._view(tracked))
+        if tracked.decision.step is Step.END and not tracked.decision.report:
+            end = self._end_of(tracked, tracked.decision)
+            *earlier, latest = tracked.entries
+            tracked.entries = (*earlier, dataclasses.replace(latest, end=end))
+            tracked.decision = decide(self._view(tracked))
         self._note_adoption(tracked)
 
     # --- deciding and performing -----------------------------------------------------------------------------------
@@ -468,11 +473,13 @@ class Reconciler:
     def _end(self, tracked: Tracked, decision: Decision) -> bool:
         """Write the end; only the one whose record it is reports, so that two observers cannot contradict."""
         message = self._message(tracked, decision)
-        own = tracked.run.state_type if tracked.run is not None and tracked.run.terminal else ""
-        end = End(verdict=decision.reason, state=decision.report or own, reporter=self.controller)
-        if self.ledger.end(self._key(tracked, decision), end) and decision.report:
+        if self.ledger.end(self._key(tracked, decision), self._end_of(tracked, decision)) and decision.report:
             self._report(tracked, decision, message)
         return True
+
+    def _end_of(self, tracked: Tracked, decision: Decision) -> End:
+        own = tracked.run.state_type if tracked.run is not None and tracked.run.terminal else ""
+        return End(verdict=decision.reason, state=decision.report or own, reporter=self.controller)
 
     def _propose(self, tracked: Tracked, decision: Decision) -> bool:
         self._report(tracked, decision, self._message(tracked, decision))

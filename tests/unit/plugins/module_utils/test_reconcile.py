@@ -11,7 +11,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.flowops.prefect.plugins.module_utils._decide import Phase
+from ansible_collections.flowops.prefect.plugins.module_utils._decide import Phase, Step
 from ansible_collections.flowops.prefect.plugins.module_utils._errors import (
     FlowopsError,
     InfrastructureError,
@@ -101,6 +101,31 @@ def test_twenty_finished_runs_cost_one_request() -> None:
     reconciler.settle(runs)
     assert all(tracked.settled for tracked in runs)
     assert world.api.requests == ["filter"]
+
+
+def test_check_mode_looks_past_an_end_that_nobody_recorded() -> None:
+    """A task that found its run at its end has no reason to write that down; the next one is still to be foretold."""
+    world = World(outcome="COMPLETED")
+    run_id = world.api.add(make_run())
+    launching = world.tracked(run_id)
+    reconciler = world.reconciler()
+    reconciler.begin([launching], "launched")
+    key = AttemptKey(run_id, 1)
+    launch = launching.plan(key, "11111111-1111-4111-8111-111111111111", [])
+    reconciler.ledger.record(key, reconciler.owner(launch))
+    world.api.claim(run_id, launch.token)
+    world.host().create(launch)
+    before = dict(world.api.inputs)
+
+    for rerun, step, number in (("always", Step.LAUNCH, 2), ("failed", Step.DONE, 1)):
+        tracked = world.tracked(run_id, rerun)
+        checking = world.reconciler()
+        checking.begin([tracked], "launched")
+        checking.decide_only(tracked)
+        assert (tracked.decision.step, tracked.decision.attempt) == (step, number)
+    assert dict(world.api.inputs) == before
+    assert world.run_task(run_id, rerun="always").action == "launched"
+    assert world.bodies == [key, AttemptKey(run_id, 2)]
 
 
 def test_a_controller_that_dies_after_the_record_is_continued() -> None:
