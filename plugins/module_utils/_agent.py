@@ -43,7 +43,7 @@ class Agent:
         self, api: PrefectApi, pool: str, queues: t.Sequence[str], limit: int | None, secrets: list[str]
     ) -> None:
         self.api = api
-        self.polls = WorkPoolPolls(api, pool, queues)
+        self.polls = WorkPoolPolls(api.transport, pool, queues)
         self.limit = limit
         self.secrets = secrets
         self.check_mode = False

@@ -87,7 +87,7 @@ def universal_work(params: t.Mapping[str, t.Any], runner_type: str, secrets: lis
     options = parse_options(params, runner_type)
     values = {field.name: options.get(field.name, field.default) for field in fields_of(runner_type)}
     api = connect(api_settings(api_options(values)))
-    sources = JobSources(api)
+    sources = JobSources(api.transport)
     agent, named = None, named_runs(options)
     if "work_pool" in options:
         agent = Agent(api, options["work_pool"], options.get("work_queues", []), options.get("limit"), secrets)

@@ -65,7 +65,7 @@ def test_a_created_run_is_scheduled_in_our_paused_queue(api, rest):
     assert api.claim(run.id, token).ours
     assert api.read_flow_run(run.id).transition_id == token
     assert api.warnings == []
-    assert connect(ApiSettings(url=api._transport.url)).create_flow_run(deployment)[1]
+    assert connect(ApiSettings(url=api.transport.url)).create_flow_run(deployment)[1]
 
 
 def test_the_same_key_is_the_same_run_of_this_deployment_only(api, rest):
@@ -157,7 +157,7 @@ def test_states_infrastructure_and_logs(api, rest, run):
 
 def test_lost_answers_are_asked_for_again_without_harm(api, rest):
     made = rest.create_deployment("hello", work_pool_name=rest.create_work_pool(f"pool-{uuid.uuid4().hex[:8]}")["name"])
-    with LossyProxy(api._transport.url) as proxy:
+    with LossyProxy(api.transport.url) as proxy:
         lossy = connect(ApiSettings(url=proxy.api_url))
         run, created = lossy.create_flow_run(lossy.read_deployment(made["id"]))
         assert created

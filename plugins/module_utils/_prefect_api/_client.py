@@ -42,18 +42,19 @@ class PrefectApi(abc.ABC):
     _page_of_run: t.ClassVar[str] = "runs/flow-run"
 
     def __init__(self, transport: Transport, server_version: str) -> None:
-        self._transport = transport
+        #: Open to the other halves of the client, which ask the same server for other things.
+        self.transport = transport
         self.server_version = server_version
         #: What the user should know although everything went on; for the result.
         self.warnings: list[str] = []
 
     def server_now(self) -> float:
         """The server's clock in seconds since the epoch, as told with its last answer."""
-        return self._transport.server_now()
+        return self.transport.server_now()
 
     def ui_url(self, flow_run_id: str) -> str:
         """Where people look at the run."""
-        return f"{self._transport.url.removesuffix('/api')}/{self._page_of_run}/{flow_run_id}"
+        return f"{self.transport.url.removesuffix('/api')}/{self._page_of_run}/{flow_run_id}"
 
     @abc.abstractmethod
     def read_flow_runs(self, flow_run_ids: t.Iterable[str]) -> dict[str, FlowRun]:

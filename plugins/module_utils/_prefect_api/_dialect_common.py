@@ -74,7 +74,7 @@ class CommonApi(PrefectApi):
         """Runs carry their parameters (up to 512 KB each): a page above the size limit is read in halves."""
         body = {"flow_runs": {"id": {"any_": ids}}, "limit": len(ids)}
         try:
-            answer = self._transport.request("POST", "/flow_runs/filter", body, repeatable=True, shape=list)
+            answer = self.transport.request("POST", "/flow_runs/filter", body, repeatable=True, shape=list)
         except ApiError as error:
             if error.category != TOO_LARGE or len(ids) == 1:
                 raise
@@ -84,7 +84,7 @@ class CommonApi(PrefectApi):
         return {run.id: run for run in runs if run.id in ids}
 
     def _read_flow_run(self, flow_run_id: str) -> FlowRun:
-        answer = self._transport.request("GET", f"/flow_runs/{flow_run_id}", repeatable=True, shape=dict)
+        answer = self.transport.request("GET", f"/flow_runs/{flow_run_id}", repeatable=True, shape=dict)
         return self._flow_run(answer.data)
 
     def read_deployment(self, deployment: str) -> Deployment:
@@ -99,12 +99,12 @@ class CommonApi(PrefectApi):
 
     def _deployment(self, path: str, what: str, flow_name: str | None) -> Deployment:
         try:
-            data = self._transport.request("GET", path, repeatable=True, shape=dict).data
+            data = self.transport.request("GET", path, repeatable=True, shape=dict).data
         except ApiNotFound:
             raise ApiNotFound(f"There is no {what}.", "Check its name: flow/name.", status=404) from None
         fields = Fields(data, "deployment")
         if flow_name is None:
-            answer = self._transport.request("GET", f"/flows/{fields.uuid('flow_id')}", repeatable=True, shape=dict)
+            answer = self.transport.request("GET", f"/flows/{fields.uuid('flow_id')}", repeatable=True, shape=dict)
             flow_name = Fields(answer.data, "flow").text("name")
         return Deployment(
             id=fields.uuid("id"),
@@ -140,7 +140,7 @@ class CommonApi(PrefectApi):
             body["name"] = name
         self._prepare_creation(deployment, body)
         try:
-            answer = self._transport.request(
+            answer = self.transport.request(
                 "POST", f"/deployments/{deployment.id}/create_flow_run", body, repeatable=True, shape=dict
             )
         except ApiError as error:
@@ -174,7 +174,7 @@ class CommonApi(PrefectApi):
             state["message"] = message
         if transition_id is not None:
             state["state_details"] = {"transition_id": checked_id(transition_id, "token")}
-        answer = self._transport.request(
+        answer = self.transport.request(
             "POST",
             f"/flow_runs/{run_id}/set_state",
             {"state": self._proposal(state), "force": self._needs_force(state_type)},
@@ -189,7 +189,7 @@ class CommonApi(PrefectApi):
             moment = datetime.datetime.fromtimestamp(after, datetime.timezone.utc)
             logs["timestamp"] = {"after_": moment.isoformat()}
         body = {"logs": logs, "limit": min(limit, PAGE), "sort": "TIMESTAMP_ASC"}
-        answer = self._transport.request("POST", "/logs/filter", body, repeatable=True, shape=list)
+        answer = self.transport.request("POST", "/logs/filter", body, repeatable=True, shape=list)
         return [_log_record(item) for item in answer.data]
 
     def _flow_run(self, data: t.Any) -> FlowRun:

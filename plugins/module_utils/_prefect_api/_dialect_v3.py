@@ -54,7 +54,7 @@ class PrefectApiV3(CommonApi):
             return
         path = f"/work_pools/{quoted(pool)}/queues"
         try:
-            answer = self._transport.request("GET", f"{path}/{QUEUE_NAME}", repeatable=True, shape=dict)
+            answer = self.transport.request("GET", f"{path}/{QUEUE_NAME}", repeatable=True, shape=dict)
         except ApiNotFound:
             self._create_queue(path)
         else:
@@ -72,7 +72,7 @@ class PrefectApiV3(CommonApi):
             "is_paused": True,
         }
         try:
-            self._transport.request("POST", path, body, repeatable=True)
+            self.transport.request("POST", path, body, repeatable=True)
         except ApiError as error:
             if error.status != 409:  # somebody else made it between our two requests
                 raise
@@ -80,12 +80,12 @@ class PrefectApiV3(CommonApi):
     def set_infrastructure_pid(self, flow_run_id: str, identifier: str) -> None:
         run_id = checked_id(flow_run_id, "flow_run_id")
         body = {"infrastructure_pid": identifier}
-        self._transport.request("PATCH", f"/flow_runs/{run_id}", body, repeatable=True)
+        self.transport.request("PATCH", f"/flow_runs/{run_id}", body, repeatable=True)
 
     def read_inputs(self, flow_run_id: str) -> list[RunInput]:
         run_id = checked_id(flow_run_id, "flow_run_id")
         body = {"prefix": INPUT_PREFIX, "limit": _INPUT_LIMIT}
-        answer = self._transport.request("POST", f"/flow_runs/{run_id}/input/filter", body, repeatable=True, shape=list)
+        answer = self.transport.request("POST", f"/flow_runs/{run_id}/input/filter", body, repeatable=True, shape=list)
         if len(answer.data) >= _INPUT_LIMIT:
             raise ApiError(
                 f"Flow run {run_id} has {_INPUT_LIMIT} or more inputs with the prefix {INPUT_PREFIX}.",
@@ -97,7 +97,7 @@ class PrefectApiV3(CommonApi):
         run_id = checked_id(flow_run_id, "flow_run_id")
         path = f"/flow_runs/{run_id}/input"
         try:
-            answer = self._transport.request("POST", path, {"key": key, "value": value}, repeatable=True)
+            answer = self.transport.request("POST", path, {"key": key, "value": value}, repeatable=True)
         except ApiError as error:
             if error.status != 409:
                 raise
@@ -112,7 +112,7 @@ class PrefectApiV3(CommonApi):
             wanted = {"flow_run_id": {"any_": ids[start : start + PAGE]}, "key": {"any_": list(keys)}}
             # The newest first: a flow may publish under one key again and again.
             body = {"artifacts": wanted, "sort": "UPDATED_DESC"}
-            for item in read_pages(self._transport, "/artifacts/filter", body):
+            for item in read_pages(self.transport, "/artifacts/filter", body):
                 fields = Fields(item, "artifact")
                 artifact = {name: item.get(name) for name in ("type", "description", "data")}
                 found.setdefault(fields.uuid("flow_run_id"), {}).setdefault(fields.text("key"), artifact)

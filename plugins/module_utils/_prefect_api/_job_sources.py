@@ -11,17 +11,16 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.flowops.prefect.plugins.module_utils._errors import ApiNotFound
-from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._client import PrefectApi
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._objects import Fields, canonical_uuid
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._paging import quoted
-from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._transport import printable
+from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._transport import Transport, printable
 
 
 class JobSources:
-    """Read with the connection of an API; Prefect 2.20 and 3 answer the same."""
+    """Read over the transport of an API; Prefect 2.20 and 3 answer the same."""
 
-    def __init__(self, api: PrefectApi) -> None:
-        self._transport = api._transport  # noqa: SLF001  # two halves of one client
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
         self._read: dict[str, dict[str, t.Any]] = {}
         #: Texts of blocks that must not be shown.
         self.secrets: list[str] = []

@@ -28,4 +28,4 @@ def open_catalog(api: PrefectApi) -> Catalog:
             "Use a Prefect 3 server, or Prefect's own commands.",
             "unsupported_server",
         )
-    return catalog(api._transport)  # noqa: SLF001  # two halves of one client
+    return catalog(api.transport)

@@ -12,10 +12,9 @@ import datetime
 import typing as t
 
 from ansible_collections.flowops.prefect.plugins.module_utils._errors import ApiNotFound
-from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._client import PrefectApi
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._objects import Fields
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._paging import PAGE, quoted
-from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._transport import printable
+from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._transport import Transport, printable
 
 #: A worker that has not been heard of for three of these counts as offline.
 HEARTBEAT = 30
@@ -26,9 +25,8 @@ _UNDER_WAY = ("PENDING", "RUNNING", "CANCELLING")
 class WorkPoolPolls:
     """One work pool, or some of its queues."""
 
-    def __init__(self, api: PrefectApi, pool: str, queues: t.Sequence[str]) -> None:
-        self._api = api
-        self._transport = api._transport  # noqa: SLF001  # two halves of one client
+    def __init__(self, transport: Transport, pool: str, queues: t.Sequence[str]) -> None:
+        self._transport = transport
         self._pool = pool
         self._queues = list(queues)
 
@@ -39,7 +37,7 @@ class WorkPoolPolls:
 
     def due(self, limit: int | None) -> list[str]:
         """Runs whose time has come, as the server hands them out: by priority, within limits, none while paused."""
-        now = datetime.datetime.fromtimestamp(self._api.server_now(), datetime.timezone.utc)
+        now = datetime.datetime.fromtimestamp(self._transport.server_now(), datetime.timezone.utc)
         body: dict[str, t.Any] = {"scheduled_before": now.isoformat()}
         if self._queues:
             body["work_queue_names"] = self._queues

@@ -154,8 +154,8 @@ def test_only_safe_proposals_are_repeated():
     client.propose(RUN, "CANCELLING")
     client.propose(RUN, "CRASHED", message="m")
     client.claim(RUN, RUN)
-    assert [sent[3] for sent in client._transport.sent] == [False, True, True]
-    assert all(sent[2]["force"] is False for sent in client._transport.sent)
+    assert [sent[3] for sent in client.transport.sent] == [False, True, True]
+    assert all(sent[2]["force"] is False for sent in client.transport.sent)
 
 
 def deployment(**changes):
@@ -170,7 +170,7 @@ def test_deployment_by_name_and_id():
     assert client.read_deployment(DEPLOYMENT).full_name == "f/d"
     client = api(Answer(200, {"id": DEPLOYMENT, "name": "ü/..", "flow_id": RUN}))
     client.read_deployment("a b/ü/..")
-    assert client._transport.sent[0][1] == "/deployments/name/a%20b/%C3%BC%2F.."
+    assert client.transport.sent[0][1] == "/deployments/name/a%20b/%C3%BC%2F.."
     for name in ("", "x", "/x", "x/"):
         with pytest.raises(SettingsError, match="flow/name"):
             api().read_deployment(name)
@@ -196,7 +196,7 @@ def test_keys_hold_deployment_and_salt_and_are_random_without_a_users_key():
     for user_key, salt in (("k", ""), ("k", "s"), ("k", ""), (None, ""), (None, "")):
         client = api(Answer(201, RUN_DATA))
         client.create_flow_run(deployment(), parameters={"a": 1}, idempotency_key=user_key, key_salt=salt)
-        keys.add(client._transport.sent[0][2]["idempotency_key"])
+        keys.add(client.transport.sent[0][2]["idempotency_key"])
     assert len(keys) == 4
 
 

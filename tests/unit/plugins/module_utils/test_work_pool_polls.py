@@ -20,8 +20,8 @@ from ansible_collections.flowops.prefect.tests.unit.plugins.module_utils.test_pr
 
 def test_nothing_is_asked_for_before_its_time():
     server = api(Answer(200, [{"flow_run": RUN_DATA}]))
-    assert WorkPoolPolls(server, "local", ["urgent"]).due(3) == [RUN]
-    ((method, path, body, _repeatable),) = server._transport.sent
+    assert WorkPoolPolls(server.transport, "local", ["urgent"]).due(3) == [RUN]
+    ((method, path, body, _repeatable),) = server.transport.sent
     assert (method, path) == ("POST", "/work_pools/local/get_scheduled_flow_runs")
     assert body == {
         "scheduled_before": "1970-01-01T00:16:40+00:00",
@@ -34,4 +34,4 @@ def test_nothing_is_asked_for_before_its_time():
 def test_a_pool_that_is_not_there_is_named(queues, more):
     server = api(ApiNotFound("no", "", status=404))
     with pytest.raises(ApiNotFound, match=f"no work pool .*local.*{more}"):
-        WorkPoolPolls(server, "local", queues).due(None)
+        WorkPoolPolls(server.transport, "local", queues).due(None)
