@@ -117,6 +117,8 @@ class View:
     :arg seen: observations at this locus by attempt number.
     :arg locus: this place.
     :arg server_now: the server's clock, seconds since the epoch.
+    :arg was_cancelling: the run crashed while it was being cancelled. Asked only of an attempt of this locus that
+        passed its gate and whose end nobody has written yet.
     """
 
     want: Want
@@ -125,6 +127,7 @@ class View:
     seen: dict[int, Observation]
     locus: str
     server_now: float
+    was_cancelling: bool = False
 
     @property
     def latest(self) -> Entry | None:
@@ -265,9 +268,10 @@ def _cancelling(view: View) -> Decision:
 
 
 def _cut_short(view: View, run: FlowRun) -> Decision | None:
-    """Correct a run that says Crashed because of a cancel of ours; ``None`` for every other end.
+    """Correct a run that says Crashed because of a cancel; ``None`` for every other end.
 
     An engine that is asked to end says Crashed, over Cancelling too; Prefect's own launchers correct that likewise.
+    What was stopped may be gone without a mark: then the server tells that it was being cancelled.
     """
     entry = view.latest
     if run.state_type != "CRASHED" or entry is None or not entry.started:
@@ -275,10 +279,11 @@ def _cut_short(view: View, run: FlowRun) -> Decision | None:
     if entry.ended:
         late = entry.end_state == "CANCELLED"  # whoever wrote the end is about to say so, or died before
         return _propose_cancelled(entry.number) if late else None
-    seen = view.observation(entry.number)
-    if entry.locus != view.locus or seen is None or seen.may_run or not seen.evidence.get("stopped"):
+    if entry.locus != view.locus or not view.is_gone(entry.number):
         return None
-    return _end_cancelled(entry.number)
+    seen = view.observation(entry.number)
+    stopped = seen is not None and bool(seen.evidence.get("stopped"))
+    return _end_cancelled(entry.number) if stopped or view.was_cancelling else None
 
 
 def _end_cancelled(number: int) -> Decision:

@@ -89,6 +89,7 @@ class Tracked:
     created: bool = False
     run: FlowRun | None = None
     entries: tuple[Entry, ...] = ()
+    was_cancelling: bool = False
     seen: dict[int, Observation] = dataclasses.field(default_factory=dict)
     want: Want = dataclasses.field(default_factory=Want)
     decision: Decision = dataclasses.field(default_factory=lambda: Decision(Step.WAIT, Phase.UNKNOWN))
@@ -205,19 +206,28 @@ class Reconciler:
 
     def _read_ledger(self, tracked: Tracked) -> bool:
         tracked.entries = tuple(self.ledger.read(tracked.flow_run_id))
+        if self._may_be_cut_short(tracked):
+            tracked.was_cancelling = self.api.was_being_cancelled(tracked.flow_run_id)
         return bool(tracked.entries)
+
+    def _may_be_cut_short(self, tracked: Tracked) -> bool:
+        """A crash of an attempt here whose end nobody has told: its engine may call a cancel so."""
+        if tracked.run is None or tracked.run.state_type != "CRASHED" or not tracked.entries:
+            return False
+        newest = tracked.entries[-1]
+        return newest.started and not newest.ended and newest.locus == self.infrastructure.locus
 
     def _needs_ledger(self, tracked: Tracked) -> bool:
         """A run that was finished before anybody asked, with nothing of it alive, is reported without its ledger.
 
-        Not so where what is seen here is half of the story: see :func:`_tells_half`.
+        Not so where the state is half of the story: a crash may be a cancel, and see :func:`_tells_half`.
         """
         if tracked.run is None:
             return False
         if not tracked.run.terminal or tracked.watched or tracked.rerun != "never" or tracked.entries:
             return True
         crashed = tracked.run.state_type == "CRASHED"
-        return any(seen.may_run or _tells_half(seen, crashed) for seen in tracked.seen.values())
+        return crashed or any(seen.may_run or _tells_half(seen) for seen in tracked.seen.values())
 
     def _view(self, tracked: Tracked) -> View:
         return View(
@@ -227,6 +237,7 @@ class Reconciler:
             seen=tracked.seen,
             locus=self.infrastructure.locus,
             server_now=self.api.server_now(),
+            was_cancelling=tracked.was_cancelling,
         )
 
     def decide_only(self, tracked: Tracked) -> None:
@@ -592,10 +603,10 @@ def _presences(tracked: Tracked) -> dict[int, tuple[Presence, t.Any]]:
     }
 
 
-def _tells_half(seen: Observation, crashed: bool) -> bool:
+def _tells_half(seen: Observation) -> bool:
     """Whether the end of a run needs the ledger beside what is seen here.
 
-    A later attempt; an engine that was refused (somebody else ran it); a crash that may be a cancel of ours.
+    A later attempt; an engine that was refused (somebody else ran it).
     """
     refused = seen.exit_code == EXIT_REFUSED or seen.evidence.get("bootstrap", {}).get("event") == "refused"
-    return seen.key.number > 1 or refused or (crashed and bool(seen.evidence.get("stopped")))
+    return seen.key.number > 1 or refused

@@ -48,6 +48,10 @@ def test_nothing_survives_a_cancel_not_even_what_hides(stage: Stage) -> None:
     fault_scenarios.nothing_survives_a_cancel(stage)
 
 
+def test_a_cancel_that_the_engine_calls_a_crash(stage: Stage) -> None:
+    fault_scenarios.a_cancel_that_the_engine_calls_a_crash(stage)
+
+
 def test_a_cancel_before_the_gate(stage: Stage) -> None:
     fault_scenarios.a_cancel_before_the_gate(stage)
 

@@ -69,6 +69,10 @@ class PrefectApi(abc.ABC):
         """The same for an id that was checked."""
 
     @abc.abstractmethod
+    def was_being_cancelled(self, flow_run_id: str) -> bool:
+        """Whether a run that is over was Cancelling until then."""
+
+    @abc.abstractmethod
     def read_deployment(self, deployment: str) -> Deployment:
         """:arg deployment: ``flow/name`` or a UUID."""
 

@@ -87,6 +87,14 @@ class CommonApi(PrefectApi):
         answer = self.transport.request("GET", f"/flow_runs/{flow_run_id}", repeatable=True, shape=dict)
         return self._flow_run(answer.data)
 
+    def was_being_cancelled(self, flow_run_id: str) -> bool:
+        path = f"/flow_run_states/?flow_run_id={checked_id(flow_run_id, 'flow_run_id')}"
+        answer = self.transport.request("GET", path, repeatable=True, shape=list)
+        states = [Fields(self._state(state), "state") for state in answer.data]
+        before = [state for state in states if state.state_type("type") not in TERMINAL_TYPES]
+        last = max(before, key=lambda state: state.moment("timestamp"), default=None)
+        return last is not None and last.state_type("type") == "CANCELLING"
+
     def read_deployment(self, deployment: str) -> Deployment:
         deployment_id = canonical_uuid(deployment)
         if deployment_id is not None:

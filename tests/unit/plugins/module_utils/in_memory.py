@@ -20,6 +20,7 @@ from ansible_collections.flowops.prefect.plugins.module_utils._launch import Att
 from ansible_collections.flowops.prefect.plugins.module_utils._observation import LogChunk, Observation, Presence
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._client import PrefectApi
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._objects import (
+    TERMINAL_TYPES,
     Deployment,
     FlowRun,
     LogRecord,
@@ -44,6 +45,7 @@ class MemoryApi(PrefectApi):
         self.now = 1000.0
         self.runs: dict[str, FlowRun] = {}
         self.inputs: dict[tuple[str, str], RunInput] = {}
+        self.histories: dict[str, list[str]] = {}
         self.requests: list[str] = []
         self.unreachable = False
 
@@ -54,6 +56,7 @@ class MemoryApi(PrefectApi):
     def change(self, run_id: str, state: str, **more: t.Any) -> None:
         new = {"state_type": state, "state_name": state.capitalize(), "transition_id": None, **more}
         self.runs[run_id] = dataclasses.replace(self.runs[run_id], **new)
+        self.histories.setdefault(run_id, []).append(state)
 
     def server_now(self) -> float:
         return self.now
@@ -73,6 +76,11 @@ class MemoryApi(PrefectApi):
     def _read_flow_run(self, flow_run_id: str) -> FlowRun:
         self._asked("read")
         return self.runs[flow_run_id]
+
+    def was_being_cancelled(self, flow_run_id: str) -> bool:
+        self._asked("history")
+        before = [state for state in self.histories[flow_run_id] if state not in TERMINAL_TYPES]
+        return before[-1:] == ["CANCELLING"]
 
     def read_deployment(self, deployment: str) -> Deployment:
         raise NotImplementedError

@@ -75,8 +75,9 @@ def next_step(
     *entries: Entry,
     here: dict[int, Observation] | None = None,
     want: Want = Want(),
+    was_cancelling: bool = False,
 ) -> Decision:
-    return decide(View(want, server, tuple(entries), here or {}, HERE, NOW))
+    return decide(View(want, server, tuple(entries), here or {}, HERE, NOW, was_cancelling))
 
 
 CANCEL = Want(state="cancelled")
@@ -332,6 +333,17 @@ class TestACancelThatTheEngineCallsACrash:
         here = seen(Presence.FINISHED, stopped=True)
         decision = next_step(run("CRASHED"), entry(gate=go()), here=here, want=want)
         assert (decision.step, decision.phase, decision.report) == (Step.END, Phase.CANCELLED, "CANCELLED")
+
+    @pytest.mark.parametrize("want", [Want(), CANCEL, ABSENT])
+    @pytest.mark.parametrize("here", [{}, seen(Presence.FINISHED)])
+    def test_it_is_corrected_by_what_the_server_says_of_it(self, here: dict[int, Observation], want: Want) -> None:
+        """What was stopped is gone, or has no mark of it."""
+        decision = next_step(run("CRASHED"), entry(gate=go()), here=here, want=want, was_cancelling=True)
+        assert (decision.step, decision.phase, decision.report) == (Step.END, Phase.CANCELLED, "CANCELLED")
+
+    def test_not_before_everything_of_it_is_gone(self) -> None:
+        here = seen(Presence.STOPPING)
+        assert next_step(run("CRASHED"), entry(gate=go()), here=here, was_cancelling=True).step is Step.WAIT
 
     @pytest.mark.parametrize("want", [Want(), CANCEL])
     def test_it_is_corrected_by_whoever_comes_after_the_end_was_written(self, want: Want) -> None:

@@ -227,6 +227,39 @@ def test_a_cancel_stops_sees_it_gone_and_reports() -> None:
     assert not again.changed
 
 
+def test_a_watcher_that_finds_nothing_but_a_crash_asks_whether_it_was_a_cancel() -> None:
+    """The engine was told to end and said Crashed; what it ran in is gone, and who cancels has not written that yet."""
+    world = World()
+    run_id = world.api.add(make_run())
+
+    def cancelled_by_another_play() -> None:
+        world.api.change(run_id, "CANCELLING")
+        world.host().attempts.clear()
+        world.api.change(run_id, "CRASHED")
+
+    world.host().on_wait.append(cancelled_by_another_play)
+    watched = world.run_task(run_id)
+    assert (watched.decision.phase, world.api.runs[run_id].state_type) == (Phase.CANCELLED, "CANCELLED")
+    assert world.run_task(run_id, state="cancelled").decision.phase is Phase.CANCELLED
+
+
+@pytest.mark.parametrize(("before", "phase"), [("CANCELLING", Phase.CANCELLED), ("RUNNING", Phase.FAILED)])
+def test_so_does_a_play_that_begins_then(before: str, phase: Phase) -> None:
+    world = World()
+    run_id = world.api.add(make_run())
+    launching = world.tracked(run_id)
+    reconciler = world.reconciler()
+    reconciler.begin([launching], "launched")
+    reconciler.settle([launching])
+    for state in (before, "CRASHED"):
+        world.api.change(run_id, state)
+    world.host().attempts.clear()
+    assert world.run_task(run_id).decision.phase is phase
+    world.api.requests.clear()
+    assert world.run_task(run_id).decision.phase is phase
+    assert "history" not in world.api.requests, "how it ended is written down"
+
+
 def test_a_cancel_before_the_launch_keeps_a_slow_launcher_out() -> None:
     world = World(outcome="COMPLETED")
     run_id = world.api.add(make_run())
