@@ -48,6 +48,7 @@ class Launch:
     :arg concurrency: how many attempts may run at once at this locus; ``None`` for no limit.
     :arg local_records: the server keeps no records; the bootstrap writes into the infrastructure's own.
     :arg api_url_chosen: the user said which address the engine reaches the API at, so it is not to be adapted.
+    :arg api_url: the API as its launcher reaches it; kept with the attempt, to tell later whose run it is.
     """
 
     key: AttemptKey
@@ -65,3 +66,4 @@ class Launch:
     concurrency: int | None
     local_records: bool = False
     api_url_chosen: bool = False
+    api_url: str = ""

@@ -39,6 +39,7 @@ class Observation:
     """One fresh look.
 
     :arg token: the token that the infrastructure was created with; empty if there is none.
+    :arg api_url: the API whose flow run it is, as its launcher reached it; empty where nobody knows.
     :arg identifier: what the infrastructure's own tools know it by, in Prefect's ``infrastructure_pid`` format.
     :arg exit_code: of the engine; ``None`` while it runs, when it was ended by a signal or when nobody knows.
     :arg signal: number of the signal that ended the engine.
@@ -66,6 +67,7 @@ class Observation:
     started_at: float | None = None
     finished_at: float | None = None
     pull_seconds: float | None = None
+    api_url: str = ""
     evidence: dict[str, t.Any] = dataclasses.field(default_factory=dict)
 
     @property

@@ -92,4 +92,5 @@ def plan_launch(
         concurrency=concurrency,
         local_records=not generation.can(Ability.RECORDS),
         api_url_chosen=task.api.engine_url_chosen or "PREFECT_API_URL" in names,
+        api_url=task.api.url,
     )

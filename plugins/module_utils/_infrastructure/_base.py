@@ -67,6 +67,17 @@ class Infrastructure(abc.ABC):
         An attempt that is not in the answer is absent.
         """
 
+    @abc.abstractmethod
+    def list_attempts(self) -> dict[AttemptKey, Observation]:
+        """Look at all attempts of ours that exist here, whoever launched them. Changes nothing."""
+
+    def may_hold(self, identifier: str) -> bool:  # noqa: ARG002 - most are told by their form
+        """Whether what the server calls so (``Observation.identifier``) may be an attempt here.
+
+        Spares a look at the records of runs that are elsewhere, so only what certainly is elsewhere is a no.
+        """
+        return True
+
     def provide(self, launch: Launch) -> str | None:  # noqa: ARG002 - not every infrastructure needs something
         """Get what the attempt needs and does not own, such as an image.
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import re
 import time
 import typing as t
 
@@ -73,6 +74,7 @@ _STOP_PATIENCE = 30.0
 _WAIT_FIRST, _WAIT_LAST, _WAIT_GROWTH = 0.25, 1.0, 1.2
 #: Status of a start; 304 says that it ran already.
 _STARTED = 204
+_CONTAINER_ID = re.compile("[0-9a-f]{64}")
 _READ = 64 * 1024
 #: Nobody asks for the output of a finished container again: so often it is read when the engine breaks off.
 _LAST_READS = 5
@@ -135,13 +137,19 @@ class DockerInfrastructure(Infrastructure):
     def find(self, flow_run_ids: t.Sequence[str]) -> dict[AttemptKey, Observation]:
         """One list, and a closer look at each container that is over, once."""
         wanted = set(flow_run_ids)
-        found: dict[AttemptKey, Observation] = {}
-        for key, entry in self._list(flow_run_ids):
-            if key.flow_run_id in wanted:
-                seen = self._observed(key, entry)
-                if seen is not None:
-                    found[key] = seen
-        return found
+        return self._look_at((key, entry) for key, entry in self._list(flow_run_ids) if key.flow_run_id in wanted)
+
+    def list_attempts(self) -> dict[AttemptKey, Observation]:
+        """See :meth:`Infrastructure.list_attempts`."""
+        return self._look_at(self._list([]))
+
+    def may_hold(self, identifier: str) -> bool:
+        """See :meth:`Infrastructure.may_hold`. An engine has several addresses, so only the id's form tells."""
+        return _CONTAINER_ID.fullmatch(identifier.rpartition(":")[2]) is not None
+
+    def _look_at(self, entries: t.Iterable[tuple[AttemptKey, dict[str, t.Any]]]) -> dict[AttemptKey, Observation]:
+        looks = ((key, self._observed(key, entry)) for key, entry in entries)
+        return {key: seen for key, seen in looks if seen is not None}
 
     def _list(self, flow_run_ids: t.Sequence[str]) -> list[tuple[AttemptKey, dict[str, t.Any]]]:
         """All of our containers, or those of one run: an engine cannot be asked for one label or another."""

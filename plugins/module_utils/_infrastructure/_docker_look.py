@@ -18,6 +18,7 @@ from ansible_collections.flowops.prefect.plugins.module_utils._bootstrap import 
     EXIT_STOPPED,
 )
 from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._docker_spec import (
+    API_LABEL,
     ATTEMPT_LABEL,
     PULL_LABEL,
     RUN_LABEL,
@@ -66,6 +67,7 @@ def listed(entry: t.Mapping[str, t.Any], key: AttemptKey, base_url: str, host: s
         host=host,
         created_at=float(entry.get("Created") or 0) or None,
         pull_seconds=_pull_seconds(labels),
+        api_url=labels.get(API_LABEL, ""),
         evidence={"paused": True} if state == "paused" else {},
     )
 
@@ -101,6 +103,7 @@ def inspected(found: t.Mapping[str, t.Any], key: AttemptKey, base_url: str, host
         started_at=started,
         finished_at=finished if code is not None else None,
         pull_seconds=_pull_seconds(labels),
+        api_url=labels.get(API_LABEL, ""),
         evidence=evidence,
     )
 

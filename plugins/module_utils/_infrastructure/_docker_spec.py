@@ -30,6 +30,7 @@ ATTEMPT_LABEL = LABEL_PREFIX + "attempt"
 TOKEN_LABEL = LABEL_PREFIX + "token"
 SPEC_LABEL = LABEL_PREFIX + "spec-hash"
 PULL_LABEL = LABEL_PREFIX + "pull-seconds"
+API_LABEL = LABEL_PREFIX + "api-url"
 RUN_TIMEOUT_LABEL = LABEL_PREFIX + "run-timeout"
 
 CA_VARIABLE = "PREFECT_API_SSL_CERT_FILE"
@@ -171,6 +172,7 @@ def labels(launch: Launch, server_version: str) -> dict[str, str]:
         ATTEMPT_LABEL: str(launch.key.number),
         TOKEN_LABEL: launch.token,
         SPEC_LABEL: launch.spec_hash,
+        API_LABEL: launch.api_url,
     }
     if launch.run_timeout is not None:
         ours[RUN_TIMEOUT_LABEL] = f"{launch.run_timeout:g}"

@@ -186,20 +186,28 @@ class KubernetesInfrastructure(Infrastructure):
                 seen[key] = kept
         return seen
 
-    def _look(self, flow_run_ids: t.Collection[str]) -> dict[AttemptKey, Found]:
-        """Jobs and pods, each with one list call for 500 of them."""
+    def list_attempts(self) -> dict[AttemptKey, Observation]:
+        """See :meth:`Infrastructure.list_attempts`."""
+        return {key: self._observed(each) for key, each in self._look(None).items()}
+
+    def may_hold(self, identifier: str) -> bool:
+        """See :meth:`Infrastructure.may_hold`."""
+        return identifier.startswith(f"{self._namespace_uid()}:")
+
+    def _look(self, flow_run_ids: t.Collection[str] | None) -> dict[AttemptKey, Found]:
+        """Jobs and pods of these runs, or of all of ours, each with one list call for 500 of them."""
         # Jobs first: a pod that is made in between is seen, one of a Job that is not seen yet waits for the next look.
         jobs = self._listed("jobs", flow_run_ids)
         pods = self._listed("pods", flow_run_ids)
         return gathered(jobs, pods, flow_run_ids)
 
-    def _listed(self, resource: str, flow_run_ids: t.Collection[str]) -> list[dict[str, t.Any]]:
+    def _listed(self, resource: str, flow_run_ids: t.Collection[str] | None) -> list[dict[str, t.Any]]:
         shown: list[str] = []
-        query = {"labelSelector": _selector(sorted(flow_run_ids))}
+        query = {"labelSelector": RUN_LABEL if flow_run_ids is None else _selector(sorted(flow_run_ids))}
         found = [without_manifest(one) for one in self._client.items(self._path(resource), shown.append, **query)]
         for one in found:
             self._versions[one["metadata"]["uid"]] = one["metadata"].get("resourceVersion", "")
-        for run_id in flow_run_ids:
+        for run_id in flow_run_ids or ():
             self._shown[resource, run_id] = shown[-1]
         return found
 

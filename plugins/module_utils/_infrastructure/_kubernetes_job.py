@@ -38,6 +38,7 @@ RUN_LABEL = PREFIX + "flow-run-id"
 ATTEMPT_LABEL = PREFIX + "attempt"
 TOKEN_LABEL = PREFIX + "token"
 SPEC_ANNOTATION = PREFIX + "spec-hash"
+API_ANNOTATION = PREFIX + "api-url"
 START_ANNOTATION = PREFIX + "start-timeout"
 
 #: The container that the engine runs in, as Prefect's own worker calls it.
@@ -203,7 +204,11 @@ def _identify(job: dict[str, t.Any], launch: Launch, namespace: str) -> None:
         "prefect.io/flow-run-name": slug(launch.flow_run_name, launch.key.flow_run_id),
     }
     ours = our_labels(launch.key, launch.token)
-    annotations = {SPEC_ANNOTATION: launch.spec_hash, START_ANNOTATION: f"{launch.start_timeout:g}"}
+    annotations = {
+        SPEC_ANNOTATION: launch.spec_hash,
+        API_ANNOTATION: launch.api_url,
+        START_ANNOTATION: f"{launch.start_timeout:g}",
+    }
     metadata = job["metadata"]
     metadata.pop("generateName", None)
     metadata["name"], metadata["namespace"] = job_name(launch.key), namespace

@@ -24,6 +24,7 @@ from ansible_collections.flowops.prefect.plugins.module_utils._bootstrap import 
     EXIT_STOPPED,
 )
 from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._kubernetes_job import (
+    API_ANNOTATION,
     ATTEMPT_LABEL,
     CONTAINER,
     RUN_LABEL,
@@ -90,18 +91,28 @@ def key_of(found: _Object) -> AttemptKey | None:
     return AttemptKey(run_id, int(number)) if labels.get(TOKEN_LABEL) else None
 
 
-def gathered(jobs: t.Iterable[_Object], pods: t.Iterable[_Object], wanted: t.Container[str]) -> dict[AttemptKey, Found]:
-    """What belongs together; a Job that has our labels and another name is somebody's copy."""
+def gathered(
+    jobs: t.Iterable[_Object], pods: t.Iterable[_Object], wanted: t.Container[str] | None
+) -> dict[AttemptKey, Found]:
+    """What belongs together; a Job that has our labels and another name is somebody's copy.
+
+    :arg wanted: ids of flow runs, ``None`` for all.
+    """
     found: dict[AttemptKey, Found] = {}
     for job in jobs:
-        key = key_of(job)
-        if key is not None and key.flow_run_id in wanted and job["metadata"]["name"] == job_name(key):
+        key = _wanted_key(job, wanted)
+        if key is not None and job["metadata"]["name"] == job_name(key):
             found.setdefault(key, Found(key)).job = job
     for pod in pods:
-        key = key_of(pod)
-        if key is not None and key.flow_run_id in wanted:
+        key = _wanted_key(pod, wanted)
+        if key is not None:
             found.setdefault(key, Found(key)).pods.append(pod)
     return found
+
+
+def _wanted_key(found: _Object, wanted: t.Container[str] | None) -> AttemptKey | None:
+    key = key_of(found)
+    return None if key is None or (wanted is not None and key.flow_run_id not in wanted) else key
 
 
 def condition(found: _Object | None, kind: str) -> _Object | None:
@@ -144,11 +155,12 @@ def observed(found: Found, identifier: str, now: float, stopped: bool) -> Observ
     code = ended.get("exitCode") if pod is not None else kept_exit_code(found.job)
     by_signal = code - 128 if isinstance(code, int) and 128 < code < 160 else None
     finished = moment(ended.get("finishedAt")) or moment((condition(job, "Failed") or {}).get("lastTransitionTime"))
+    annotations = metadata.get("annotations") or {}
     return Observation(
         key=found.key,
         presence=presence,
         token=found.token,
-        spec_hash=str((metadata.get("annotations") or {}).get(SPEC_ANNOTATION, "")),
+        spec_hash=str(annotations.get(SPEC_ANNOTATION, "")),
         identifier=identifier,
         name=job_name(found.key),
         host=str((pod or {}).get("metadata", {}).get("name", "")),
@@ -158,6 +170,7 @@ def observed(found: Found, identifier: str, now: float, stopped: bool) -> Observ
         created_at=moment(metadata.get("creationTimestamp")),
         started_at=moment(ended.get("startedAt")) or moment(_running(pod).get("startedAt")),
         finished_at=finished if presence is Presence.FINISHED else None,
+        api_url=str(annotations.get(API_ANNOTATION, "")),
         evidence=_evidence(found, pod, ended, presence, now, stopped),
     )
 

@@ -181,7 +181,18 @@ class ProcessInfrastructure(Infrastructure):
         state = self._existing_state()
         if state is None:
             return {}
-        keys = [key for key in _attempts(state) if key.flow_run_id in wanted]
+        return self._look_at(state, [key for key in _attempts(state) if key.flow_run_id in wanted])
+
+    def list_attempts(self) -> dict[AttemptKey, Observation]:
+        """See :meth:`Infrastructure.list_attempts`."""
+        state = self._existing_state()
+        return {} if state is None else self._look_at(state, list(_attempts(state)))
+
+    def may_hold(self, identifier: str) -> bool:
+        """See :meth:`Infrastructure.may_hold`."""
+        return identifier.startswith(f"{self._hostname}:")
+
+    def _look_at(self, state: StateDirectory, keys: t.Sequence[AttemptKey]) -> dict[AttemptKey, Observation]:
         for key in keys:
             self._seen[key] = {**self._seen.get(key, {}), "signature": self._signature(state, key)}
         looks = [found for key in keys if (found := look(state, key)) is not None]
@@ -279,6 +290,7 @@ class ProcessInfrastructure(Infrastructure):
             **common,
             "token": launch.token,
             "spec_hash": launch.spec_hash,
+            "api_url": launch.api_url,
             "flow_run_name": launch.flow_run_name,
             "created": time.time(),
             "host": self._hostname,

@@ -257,6 +257,7 @@ def observe(found: Look, living: t.Collection[str], hostname: str) -> Observatio
         created_at=number_in(found.spec, "created"),
         started_at=number_in(engine, "started") if found.engine else None,
         finished_at=(number_in(end, "engine_finished_at") or number_in(end, "finished_at")) if finished else None,
+        api_url=text_in(found.spec, "api_url"),
         evidence=_evidence(found, presence, lost),
     )
 

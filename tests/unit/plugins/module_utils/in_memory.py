@@ -156,6 +156,9 @@ class MemoryInfrastructure(Infrastructure):
     def find(self, flow_run_ids: t.Sequence[str]) -> dict[AttemptKey, Observation]:
         return {key: seen for key, seen in self.attempts.items() if key.flow_run_id in flow_run_ids}
 
+    def list_attempts(self) -> dict[AttemptKey, Observation]:
+        return dict(self.attempts)
+
     def create(self, launch: Launch) -> bool:
         if launch.key in self.attempts:
             return False
