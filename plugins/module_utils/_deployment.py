@@ -27,7 +27,7 @@ from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._obje
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._transport import printable
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_yaml import entries_of
 from ansible_collections.flowops.prefect.plugins.module_utils._schedules import completed, flat, in_order, nested, steps
-from ansible_collections.flowops.prefect.plugins.module_utils._storage import local_directory, unreachable_code
+from ansible_collections.flowops.prefect.plugins.module_utils._storage import REMEDY, local_directory, unreachable_code
 from ansible_collections.flowops.prefect.plugins.module_utils._task import joined_error
 
 View = dict[str, t.Any]
@@ -290,13 +290,9 @@ def _check_storage(session: Session, one: _Planned) -> None:
     reason = unreachable_code(one.after or {}) if mode != "off" and one.changed else None
     if reason is None:
         return
-    remedy = (
-        "Use an image that holds the code, mount it with volumes, or fetch it with a pull step such as git_clone. "
-        "storage_check: warn or off lets it pass."
-    )
     if mode == "strict":
-        raise SettingsError(f"{one.label}: {reason}.", remedy)
-    session.warnings.append(f"{one.label}: {reason}. {remedy}")
+        raise SettingsError(f"{one.label}: {reason}.", REMEDY)
+    session.warnings.append(f"{one.label}: {reason}. {REMEDY}")
 
 
 # Doing

@@ -22,8 +22,8 @@ _LONGEST = 31_622_400
 #: The runner types and the scopes of options that each of them takes.
 RUNNER_SCOPES: dict[str, tuple[str, ...]] = {
     "subprocess": ("runs", "lifecycle", "api", "engine", "universal", "subprocess"),
-    "docker": ("runs", "lifecycle", "api", "engine", "universal", "docker", "docker_api"),
-    "kubernetes": ("runs", "lifecycle", "api", "engine", "universal", "kubernetes", "kubernetes_api"),
+    "docker": ("runs", "lifecycle", "storage", "api", "engine", "universal", "docker", "docker_api"),
+    "kubernetes": ("runs", "lifecycle", "storage", "api", "engine", "universal", "kubernetes", "kubernetes_api"),
 }
 
 #: The runner type that leaves it to run, deployment and pool which of the others it is.
@@ -142,6 +142,8 @@ _LIFECYCLE = (
     Field("log_cursor", "dict", "lifecycle", kind="log_cursor", longest=10_000, may_be_empty=True),
     _seconds("poll_interval", default=2.0),
 )
+
+_STORAGE = (Field("storage_check", "str", "storage", choices=("strict", "warn", "off"), default="strict"),)
 
 _API = (
     Field("api_url", "str", "api", kind="url", env=("PREFECT_API_URL",)),
@@ -352,7 +354,7 @@ _KUBERNETES_API = (
 )
 
 ALL_FIELDS = (
-    *(*_RUNS, *_LIFECYCLE, *_API, *_ENGINE, *_FLOW_RUNNER, *_UNIVERSAL, *_SUBPROCESS),
+    *(*_RUNS, *_LIFECYCLE, *_STORAGE, *_API, *_ENGINE, *_FLOW_RUNNER, *_UNIVERSAL, *_SUBPROCESS),
     *(*_DOCKER, *_DOCKER_API, *_KUBERNETES, *_KUBERNETES_API),
 )
 

@@ -37,6 +37,7 @@ from ansible_collections.flowops.prefect.plugins.module_utils._reconcile import 
 from ansible_collections.flowops.prefect.plugins.module_utils._redact import Redactor, masked_params, secret_values
 from ansible_collections.flowops.prefect.plugins.module_utils._result import RunOutcome
 from ansible_collections.flowops.prefect.plugins.module_utils._server_fit import check_task, records_for
+from ansible_collections.flowops.prefect.plugins.module_utils._storage_check import StorageCheck
 from ansible_collections.flowops.prefect.plugins.module_utils._task import RunRequest, Task, parse_task
 from ansible_collections.flowops.prefect.plugins.module_utils._together import (
     NOT_CREATED,
@@ -125,6 +126,7 @@ class TaskRunner:
             stop_grace=task.stop_grace,
             concurrency=task.concurrency,
         )
+        self.storage = StorageCheck(api, runner_type, task.storage_check)
         self._checked: set[str] = set()
         self.planned: list[Planned] = []
         self.chunks: dict[str, LogChunk] = {}
@@ -155,6 +157,7 @@ class TaskRunner:
         deployment = self.api.read_deployment(request.deployment or "")
         name = f"{deployment.flow_name}/{deployment.name}"
         if self.task.state == "launched":
+            self.storage.check_new(deployment, request.settings)
             self._preflight(request)
         if self.check_mode:
             return self._planned(request, NOT_CREATED, created=True, deployment=name)
@@ -187,6 +190,10 @@ class TaskRunner:
     def _plan(
         self, request: RunRequest, tracked: Tracked, key: AttemptKey, token: str, inheritable: list[str]
     ) -> Launch:
+        if tracked.run is not None:
+            runs = (other.run for other in self.runs)
+            others = (run.deployment_id for run in runs if run is not None and run.deployment_id is not None)
+            self.storage.check(tracked.run.deployment_id, request.settings, others)
         self._preflight(request)
         owner = {
             "locus": self.infrastructure.locus,
@@ -296,7 +303,7 @@ class TaskRunner:
 
     def warnings(self) -> list[str]:
         """What the user should know although everything went on."""
-        return [*self.task.warnings, *self.api.warnings, *self.infrastructure.warnings()]
+        return [*self.task.warnings, *self.storage.warnings, *self.api.warnings, *self.infrastructure.warnings()]
 
     def clear_away(self, one: Planned) -> None:
         """With ``auto_remove`` what is over goes after its verdict; an infrastructure's own way would not wait."""

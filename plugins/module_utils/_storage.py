@@ -14,16 +14,26 @@ import typing as t
 #: The only step that fetches nothing.
 SET_DIRECTORY = "set_working_directory"
 
+#: What to do about code that cannot be there.
+REMEDY = (
+    "Use an image that holds the code, mount it with volumes, or fetch it with a pull step such as git_clone. "
+    "storage_check: warn or off lets it pass."
+)
+
 _STOCK_IMAGE = re.compile(r"(docker\.io/)?prefecthq/prefect(:|@|$)")
-#: Settings that can put code into a pod in ways that cannot be judged here.
-_UNJUDGED = ("job", "pod_overrides", "customizations")
+#: Settings that can put code into a container or a pod in ways that cannot be judged here.
+_UNJUDGED = ("container_create_kwargs", "job", "pod_overrides", "customizations")
 
 
 def local_directory(deployment: t.Mapping[str, t.Any]) -> str | None:
     """The directory of one machine that the code lies in; None where it is fetched or cannot be told."""
+    if deployment.get("storage_document_id"):
+        return None  # the path is one of that block's
     steps = deployment.get("pull_steps") or []
     directory = None
     for step in steps:
+        if not isinstance(step, dict):
+            return None
         for name, arguments in step.items():
             if name.rpartition(".")[2] != SET_DIRECTORY:
                 return None

@@ -93,6 +93,7 @@ class Task:
     :arg concurrency: None: the core decides by the number of processors.
     :arg stream_output: None: the controller decides by the number of runs.
     :arg log_cursor: by flow run id; None when the call is no follow-up.
+    :arg storage_check: ``strict``, ``warn`` or ``off``, which it is where code is always at hand.
     :arg connection: how the infrastructure is reached: the options of ``CONNECTION_SCOPES``.
     :arg warnings: for the result: what works and is not safe.
     """
@@ -112,6 +113,7 @@ class Task:
     log_cursor: dict[str, str] | None
     poll_interval: float
     per_host: bool
+    storage_check: str
     api: ApiOptions
     requests: list[RunRequest]
     connection: dict[str, t.Any] = dataclasses.field(repr=False)
@@ -246,6 +248,7 @@ def _task(options: dict[str, t.Any], runner_type: str) -> Task:
         log_cursor=values["log_cursor"],
         poll_interval=values["poll_interval"],
         per_host=values["per_host"],
+        storage_check=values.get("storage_check", "off"),
         api=api,
         requests=_requests(options, runner_type),
         connection={field.name: values[field.name] for field in connection_fields_of(runner_type)},

@@ -52,7 +52,7 @@ from ansible_collections.flowops.prefect.plugins.module_utils._together import W
 Options = dict[str, t.Any]
 
 #: What every runner module has alike.
-_COMMON_SCOPES = ("lifecycle", "api", "engine")
+_COMMON_SCOPES = ("lifecycle", "storage", "api", "engine")
 
 
 @dataclasses.dataclass(frozen=True)

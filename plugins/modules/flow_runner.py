@@ -24,6 +24,7 @@ description:
 extends_documentation_fragment:
   - flowops.prefect.runs
   - flowops.prefect.lifecycle
+  - flowops.prefect.storage
   - flowops.prefect.api
   - flowops.prefect.api.engine
   - flowops.prefect.flow_runner

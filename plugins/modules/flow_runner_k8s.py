@@ -27,6 +27,7 @@ options:
 extends_documentation_fragment:
   - flowops.prefect.runs
   - flowops.prefect.lifecycle
+  - flowops.prefect.storage
   - flowops.prefect.api
   - flowops.prefect.api.engine
   - flowops.prefect.kubernetes

@@ -79,7 +79,9 @@ def what_examples_name(open_server: PrefectServer, tmp_path: Path) -> Iterator[d
 
 
 def play_of(*names: str) -> str:
-    head = {"name": "Examples", "hosts": "all", "gather_facts": False, "module_defaults": {MODULE: {"labels": LABELS}}}
+    # Here what has the name of Prefect's own image holds the flows.
+    defaults = {"labels": LABELS, "storage_check": "off"}
+    head = {"name": "Examples", "hosts": "all", "gather_facts": False, "module_defaults": {MODULE: defaults}}
     text = yaml.safe_dump([head], sort_keys=False) + "  tasks:\n"
     return text + "\n".join(textwrap.indent(EXAMPLES[name], "    ") for name in names) + "\n"
 

@@ -27,6 +27,7 @@ from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._obje
     LogRecord,
     Verdict,
     canonical_uuid,
+    code_of,
 )
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._paging import PAGE, quoted
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._transport import (
@@ -125,6 +126,7 @@ class CommonApi(PrefectApi):
             work_pool_name=fields.optional_text("work_pool_name"),
             work_queue_name=fields.optional_text("work_queue_name"),
             paused=fields.flag("paused", False),
+            code=code_of(fields),
         )
 
     def create_flow_run(

@@ -68,7 +68,10 @@ class FlowRun:
 
 @dataclasses.dataclass(frozen=True)
 class Deployment:
-    """A deployment: the defaults of its runs."""
+    """A deployment: the defaults of its runs.
+
+    :arg code: where the engine finds the flow's code, see :func:`code_of`.
+    """
 
     id: str
     name: str
@@ -80,6 +83,7 @@ class Deployment:
     work_pool_name: str | None
     work_queue_name: str | None
     paused: bool
+    code: dict[str, t.Any]
 
     @property
     def full_name(self) -> str:
@@ -262,3 +266,13 @@ class Fields:
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
             raise self._wrong(name)
         return tuple(value)
+
+
+def code_of(deployment: Fields) -> dict[str, t.Any]:
+    """What a deployment says of the place of its flow's code, in the server's words."""
+    return {
+        "path": deployment.optional_text("path"),
+        "entrypoint": deployment.optional_text("entrypoint"),
+        "pull_steps": deployment.items("pull_steps"),
+        "storage_document_id": deployment.optional_uuid("storage_document_id"),
+    }

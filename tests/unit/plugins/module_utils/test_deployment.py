@@ -193,6 +193,9 @@ class TestStorage:
             (LOCAL, {"image": "registry.example.com/prefecthq/prefect:1"}),
             (LOCAL, {"volumes": ["/srv/flows:/srv/flows"]}),
             (LOCAL, {"pod_overrides": {"spec": {}}}),
+            (LOCAL, {"container_create_kwargs": {"volumes_from": ["flows"]}}),
+            ({**LOCAL, "storage_document_id": "1511342e-40c2-432a-a483-d9d2b3326314"}, {}),
+            ({**LOCAL, "pull_steps": ["what is this"]}, {}),
         ],
     )
     def test_what_is_not_certain_is_not_said(self, deployment, settings):

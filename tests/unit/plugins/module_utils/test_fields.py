@@ -35,9 +35,9 @@ MODULES = {
 }
 FRAGMENTS = {
     "subprocess": ("runs", "lifecycle", "api", "api.engine", "subprocess"),
-    "docker": ("runs", "lifecycle", "api", "api.engine", "docker", "docker_api"),
-    "kubernetes": ("runs", "lifecycle", "api", "api.engine", "kubernetes", "kubernetes_api"),
-    "universal": ("runs", "lifecycle", "api", "api.engine", "flow_runner"),
+    "docker": ("runs", "lifecycle", "storage", "api", "api.engine", "docker", "docker_api"),
+    "kubernetes": ("runs", "lifecycle", "storage", "api", "api.engine", "kubernetes", "kubernetes_api"),
+    "universal": ("runs", "lifecycle", "storage", "api", "api.engine", "flow_runner"),
 }
 every_runner = pytest.mark.parametrize("runner", sorted(MODULES))
 
