@@ -87,6 +87,7 @@ class Tracked:
     plan: t.Callable[[AttemptKey, str, list[str]], Launch]
     rerun: str = "never"
     created: bool = False
+    contested: bool = False
     run: FlowRun | None = None
     entries: tuple[Entry, ...] = ()
     was_cancelling: bool = False
@@ -174,6 +175,7 @@ class Reconciler:
         self.stop_grace = stop_grace
         self.clock = clock
         self.concurrency = concurrency
+        self._launching = False
         self._runs: t.Sequence[Tracked] = ()
         self._placed: set[str] = set()
         self._lock = threading.Lock()
@@ -182,7 +184,7 @@ class Reconciler:
 
     def begin(self, runs: t.Sequence[Tracked], state: str) -> None:
         """First look at everything; turns the rerun policies into attempt numbers."""
-        self._runs = runs
+        self._runs, self._launching = runs, state == "launched"
         self._look_here(runs)
         self._look_at_server(runs)
         for tracked in runs:
@@ -217,12 +219,20 @@ class Reconciler:
         newest = tracked.entries[-1]
         return newest.started and not newest.ended and newest.locus == self.infrastructure.locus
 
+    def _tries_first(self, tracked: Tracked) -> bool:
+        """A run that nobody ever touched can have no attempt but the first: its record is tried for without a look.
+
+        Who comes second looks. A bootstrap that records by itself would find out only in a process of its own.
+        """
+        alone = tracked.run is not None and tracked.run.untouched and not (tracked.seen or tracked.contested)
+        return alone and self._launching and not self.infrastructure.bootstrap_claims
+
     def _needs_ledger(self, tracked: Tracked) -> bool:
         """A run that was finished before anybody asked, with nothing of it alive, is reported without its ledger.
 
         Not so where the state is half of the story: a crash may be a cancel, and see :func:`_tells_half`.
         """
-        if tracked.run is None:
+        if tracked.run is None or self._tries_first(tracked):
             return False
         if not tracked.run.terminal or tracked.watched or tracked.rerun != "never" or tracked.entries:
             return True
@@ -242,6 +252,8 @@ class Reconciler:
 
     def decide_only(self, tracked: Tracked) -> None:
         """Name the next step without performing it (check mode); a record of what the server knows changes nothing."""
+        if self._tries_first(tracked):
+            self._read_ledger(tracked)
         tracked.decision = decide(self._view(tracked))
         if tracked.decision.step is Step.END and not tracked.decision.report:
             end = self._end_of(tracked, tracked.decision)
@@ -433,6 +445,7 @@ class Reconciler:
     def _own(self, tracked: Tracked, launch: Launch, recorded: Entry | None) -> bool:
         """Write the record and claim the run. False: somebody else was first, look again."""
         if recorded is None and not self.ledger.record(launch.key, self.owner(launch)):
+            tracked.contested = True
             return False
         verdict = self.api.claim(tracked.flow_run_id, launch.token)
         if verdict.ours:

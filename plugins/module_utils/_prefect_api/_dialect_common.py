@@ -213,6 +213,7 @@ class CommonApi(PrefectApi):
             state_name=state.label("name"),
             state_message=state.label("message"),
             transition_id=details.optional_uuid("transition_id"),
+            state_since=state.optional_moment("timestamp"),
             scheduled_time=details.optional_moment("scheduled_time"),
             deployment_id=fields.optional_uuid("deployment_id"),
             parameters=fields.mapping("parameters"),

@@ -32,6 +32,7 @@ class FlowRun:
 
     :arg transition_id: of the current state; a claim of ours carries the attempt's token here.
     :arg scheduled_time: seconds since the epoch like all moments.
+    :arg state_since: when the current state began.
     """
 
     id: str
@@ -40,6 +41,7 @@ class FlowRun:
     state_name: str
     state_message: str
     transition_id: str | None
+    state_since: float | None
     scheduled_time: float | None
     deployment_id: str | None
     parameters: dict[str, t.Any] = dataclasses.field(repr=False)
@@ -61,6 +63,12 @@ class FlowRun:
     def scheduled(self) -> bool:
         """By type: the name may be "Late", "AwaitingRetry" or anything else."""
         return self.state_type == "SCHEDULED"
+
+    @property
+    def untouched(self) -> bool:
+        """Still in the state that it was made in: nobody has ever claimed it."""
+        made, since = self.created, self.state_since
+        return self.scheduled and self.run_count == 0 and made is not None and since is not None and since <= made
 
     def due(self, now: float) -> bool:
         return self.scheduled and (self.scheduled_time is None or self.scheduled_time <= now)

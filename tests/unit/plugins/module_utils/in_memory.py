@@ -32,7 +32,7 @@ from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._obje
 def make_run(run_id: str | None = None, state: str = "SCHEDULED", **more: t.Any) -> FlowRun:
     values: dict[str, t.Any] = dict.fromkeys(field.name for field in dataclasses.fields(FlowRun))
     values.update(id=run_id or str(uuid.uuid4()), name="lively-hornet", state_type=state, state_name=state.capitalize())
-    values.update(state_message="", parameters={}, job_variables={}, run_count=0, tags=(), created=0.0)
+    values.update(state_message="", parameters={}, job_variables={}, run_count=0, tags=(), created=0.0, state_since=0.0)
     return FlowRun(**{**values, **more})
 
 
@@ -55,6 +55,7 @@ class MemoryApi(PrefectApi):
 
     def change(self, run_id: str, state: str, **more: t.Any) -> None:
         new = {"state_type": state, "state_name": state.capitalize(), "transition_id": None, **more}
+        new.setdefault("state_since", self.now)
         self.runs[run_id] = dataclasses.replace(self.runs[run_id], **new)
         self.histories.setdefault(run_id, []).append(state)
 

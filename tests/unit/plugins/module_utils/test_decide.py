@@ -41,6 +41,7 @@ def run(state: str, name: str = "", claim: str | None = None, **more: object) ->
         "state_name": name or state.capitalize(),
         "state_message": "",
         "transition_id": claim,
+        "state_since": NOW - 100,
         "scheduled_time": None,
         "deployment_id": None,
         "parameters": {},

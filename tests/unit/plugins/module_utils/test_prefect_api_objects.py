@@ -80,6 +80,22 @@ def test_flow_run():
     assert "parameters" not in repr(run)
 
 
+def test_only_a_run_in_its_first_state_is_untouched():
+    """The server makes a run's first state before the run itself."""
+
+    def untouched(since, **more):
+        state = {**RUN_DATA["state"], "timestamp": since, **more.pop("state", {})}
+        return api(Answer(200, {**RUN_DATA, **more, "state": state})).read_flow_run(RUN).untouched
+
+    first = "2026-11-23T10:24:35.454224Z"
+    assert untouched(first)
+    assert not untouched("2026-11-23T10:24:35.454226Z")
+    assert not untouched(None)
+    assert not untouched(first, run_count=1)
+    assert not untouched(first, created=None)
+    assert not untouched(first, state={"type": "PENDING"})
+
+
 @pytest.mark.parametrize(
     ("path", "value"),
     [

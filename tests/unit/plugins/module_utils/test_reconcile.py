@@ -103,6 +103,48 @@ def test_twenty_finished_runs_cost_one_request() -> None:
     assert world.api.requests == ["filter"]
 
 
+def test_a_run_that_nobody_touched_is_launched_without_reading_its_ledger() -> None:
+    world = World()
+    tracked = world.tracked(world.api.add(make_run()))
+    reconciler = world.reconciler()
+    reconciler.begin([tracked], "launched")
+    reconciler.settle([tracked])
+    before_the_engine = ["filter", "write flowops-1", "propose PENDING", "pid"]
+    assert world.api.requests[: len(before_the_engine)] == before_the_engine
+    assert tracked.action == "launched"
+
+
+@pytest.mark.parametrize("locus", ["here", "there"])
+def test_who_loses_the_first_record_reads_the_ledger(locus: str) -> None:
+    """Somebody recorded the attempt and died before the claim: the run still looks untouched."""
+    world = World(outcome="COMPLETED")
+    run_id = world.api.add(make_run())
+    dead = world.reconciler(locus)
+    launch = world.tracked(run_id).plan(AttemptKey(run_id, 1), "11111111-1111-4111-8111-111111111111", [])
+    dead.ledger.record(launch.key, dead.owner(launch))
+
+    tracked = world.tracked(run_id)
+    reconciler = world.reconciler()
+    reconciler.begin([tracked], "launched")
+    reconciler.settle([tracked])
+    assert world.api.requests.count("inputs") >= 1
+    assert world.bodies == ([launch.key] if locus == "here" else [])
+    assert tracked.action == ("launched" if locus == "here" else "followed")
+
+
+def test_check_mode_reads_the_ledger_of_a_run_that_looks_untouched() -> None:
+    world = World()
+    run_id = world.api.add(make_run())
+    other = world.reconciler("there")
+    launch = world.tracked(run_id).plan(AttemptKey(run_id, 1), "11111111-1111-4111-8111-111111111111", [])
+    other.ledger.record(launch.key, other.owner(launch))
+    tracked = world.tracked(run_id)
+    reconciler = world.reconciler()
+    reconciler.begin([tracked], "launched")
+    reconciler.decide_only(tracked)
+    assert tracked.decision.step is Step.FOLLOW
+
+
 def test_check_mode_looks_past_an_end_that_nobody_recorded() -> None:
     """A task that found its run at its end has no reason to write that down; the next one is still to be foretold."""
     world = World(outcome="COMPLETED")
