@@ -150,8 +150,15 @@ class View:
         return self.seen[max(alive)] if alive else None
 
     def is_gone(self, number: int) -> bool:
-        seen = self.seen.get(number)
-        return seen is None or not seen.may_run
+        return not _may_run(number, self.seen, self.entries)
+
+
+def _may_run(number: int, seen: dict[int, Observation], entries: tuple[Entry, ...]) -> bool:
+    """Whether something of an attempt here may run its flow; what is lost behind a gate that is void never will."""
+    if number not in seen or not seen[number].may_run:
+        return False
+    voided = any(entry.voided for entry in entries if entry.number == number)
+    return not (voided and seen[number].evidence.get("lost"))
 
 
 def rerun_target(rerun: str, run: FlowRun | None, entries: tuple[Entry, ...], seen: dict[int, Observation]) -> int:
@@ -164,7 +171,7 @@ def rerun_target(rerun: str, run: FlowRun | None, entries: tuple[Entry, ...], se
     highest = max([entry.number for entry in entries] + list(seen), default=0)
     if rerun.isdigit():
         return max(1, int(rerun))
-    if run is None or not run.terminal or any(seen[number].may_run for number in seen):
+    if run is None or not run.terminal or any(_may_run(number, seen, entries) for number in seen):
         return max(1, highest)
     repeatable = ("FAILED", "CRASHED") if rerun == "failed" else ("FAILED", "CRASHED", "COMPLETED")
     if rerun != "never" and run.state_type in repeatable:
@@ -371,7 +378,10 @@ def _leftover(view: View, run: FlowRun, number: int) -> Decision:
 
 
 def _gate_empty(view: View, run: FlowRun, entry: Entry) -> Decision:
-    """Recorded, not started: launch it here, or wait for the owner and take over when its promise ran out."""
+    """Recorded, not started: launch it here, or wait for the owner and take over when its promise ran out.
+
+    What is late, or lost, may live on: behind a gate that is void it never gets to the flow.
+    """
     number = entry.number
     if entry.locus != view.locus:
         if entry.takeover_due(view.server_now):
@@ -380,9 +390,8 @@ def _gate_empty(view: View, run: FlowRun, entry: Entry) -> Decision:
     seen = view.observation(number)
     if seen is None or seen.presence is Presence.PREPARED:
         return Decision(Step.LAUNCH, Phase.PENDING, number)
-    if seen.presence is Presence.LIVE and seen.evidence.get("timed_out") == "start":
-        return Decision(Step.VOID, Phase.FAILED, number, reason=VOID_FAILED)
-    if seen.may_run:
+    late = seen.presence is Presence.LIVE and seen.evidence.get("timed_out") == "start"
+    if seen.may_run and not late and not seen.evidence.get("lost"):
         return Decision(Step.WAIT, _live_phase(run, seen), number)
     return Decision(Step.VOID, Phase.FAILED, number, reason=VOID_FAILED)
 

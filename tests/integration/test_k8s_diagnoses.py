@@ -6,6 +6,9 @@
 
 from __future__ import annotations
 
+import json
+import uuid
+from collections.abc import Iterator
 from typing import Any
 
 import kubernetes_cluster
@@ -116,6 +119,58 @@ def test_the_deadline_of_a_base_manifest(run_playbook: RunPlaybook, namespace: N
     play = run_playbook(namespace.task(flow_run_id=run_id, customizations=deadline, stop_grace=2), hosts=hosts())
     assert play.last["run"]["diagnosis"]["category"] == "run_timeout", play.last["msg"]
     assert "activeDeadlineSeconds" in play.last["run"]["diagnosis"]["reason"]
+
+
+def test_a_deadline_that_nobody_watched(run_playbook: RunPlaybook, namespace: Namespace) -> None:
+    """The Job's own ends what no node takes; long afterwards the events still say why."""
+    run_id = namespace.make_run("hello", {"name": "Ada"})
+    options = {"node_selector": {"disktype": "golden"}, "run_timeout": 3600}
+    deadline = [{"op": "replace", "path": "/spec/activeDeadlineSeconds", "value": 5}]
+    run_playbook(namespace.task(flow_run_id=run_id, customizations=deadline, wait=False, **options), hosts=hosts())
+    wait_until(lambda: namespace.has_given_up(run_id), "the Job's deadline")
+    run = run_playbook(namespace.task(flow_run_id=run_id), hosts=hosts()).last["run"]
+    assert (run["phase"], run["diagnosis"]["category"]) == ("failed", "unschedulable"), run
+    assert namespace.rest.state_type(run_id) == "CRASHED"
+
+
+def test_a_preemption_that_nobody_watched(
+    run_playbook: RunPlaybook, namespace: Namespace, scarce_resource: tuple[str, str]
+) -> None:
+    resource, priority_class = scarce_resource
+    only_one = {"limits": {resource: "1"}}
+    run_id = namespace.make_run("sleeper", {"seconds": 300})
+    launch = namespace.task(flow_run_id=run_id, resources=only_one, stop_grace=3, wait=False)
+    run_playbook(launch, hosts=hosts()).check()
+    namespace.rest.wait_for_state(run_id, "RUNNING", timeout=150)
+    container = {"name": "other", "image": kubernetes_cluster.image(), "command": ["true"], "resources": only_one}
+    spec = {"containers": [container], "restartPolicy": "Never", "priorityClassName": priority_class}
+    namespace.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "important"}, "spec": spec})
+    wait_until(lambda: namespace.has_given_up(run_id), "the pod that makes room")
+    run = run_playbook(namespace.task(flow_run_id=run_id), hosts=hosts()).last["run"]
+    assert (run["phase"], run["diagnosis"]["category"]) == ("failed", "preempted"), run
+    assert "rerun: failed" in run["diagnosis"]["remedy"]
+
+
+@pytest.fixture
+def scarce_resource() -> Iterator[tuple[str, str]]:
+    """A resource of which the node has one, and a priority class; no other test's pods can be in their way."""
+    if not kubernetes_cluster.is_ours():
+        pytest.skip("the nodes of a cluster that was given are not the tests' to change")
+    name = f"test-{uuid.uuid4().hex[:8]}"
+    important = {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": name}}
+    kubernetes_cluster.apply(json.dumps({**important, "value": 1000}))
+    _change_node("add", name, "1")
+    yield f"flowops.invalid/{name}", name
+    _change_node("remove", name)
+    kubernetes_cluster.kubectl("delete", "priorityclass", name)
+
+
+def _change_node(operation: str, name: str, *value: str) -> None:
+    for part in ("capacity", "allocatable"):
+        path = f"/status/{part}/flowops.invalid~1{name}"
+        change = {"op": operation, "path": path, **({"value": value[0]} if value else {})}
+        words = ["--subresource", "status", "--type", "json", "--patch", json.dumps([change])]
+        kubernetes_cluster.kubectl("patch", "node", kubernetes_cluster.NODE, *words)
 
 
 @pytest.mark.parametrize("kind", ["pod", "job"])

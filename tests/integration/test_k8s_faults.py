@@ -12,6 +12,7 @@ import kubernetes_cluster
 import pytest
 from ansible_play import RunPlaybook, StartPlaybook
 from jobs import Namespace, hosts
+from lossy_proxy import LossyProxy
 from scenarios import wait_until
 
 
@@ -29,13 +30,22 @@ def test_a_daemon_is_gone_for_a_while(start_playbook: StartPlaybook, namespace_a
 
 
 def test_a_lost_node_proves_nothing(run_playbook: RunPlaybook, namespace_alone: Namespace) -> None:
-    """Nobody saw the engine end: the run is not called dead, not launched again, and not called cancelled."""
-    run_id = namespace_alone.make_run("sleeper", {"seconds": 600})
-    run_playbook(namespace_alone.task(flow_run_id=run_id, wait=False), hosts=hosts()).check()
+    """Nobody saw the engines end: a run is not called dead, not launched again, and not called cancelled.
+
+    Unless its engine was still before its gate, which it never passes any more.
+    """
+    run_id, early = (namespace_alone.make_run("sleeper", {"seconds": 600}) for _number in range(2))
+    silent = LossyProxy(namespace_alone.rest.api_url, limit=0, host=kubernetes_cluster.NODE_ADDRESS)
+    launch = namespace_alone.task(
+        runs=[{"flow_run_id": run_id}, {"flow_run_id": early, "env": {"PREFECT_API_URL": silent.api_url}}], wait=False
+    )
+    run_playbook(launch, hosts=hosts()).check()
     namespace_alone.rest.wait_for_state(run_id, "RUNNING", timeout=120)
+    silent.wait_for_client()
     with kubernetes_cluster.stopped("kubelet"):
         kubernetes_cluster.kubectl("delete", "node", kubernetes_cluster.NODE)
-        wait_until(lambda: _has_failed(namespace_alone, run_id), "the controllers to give the pod up", 180)
+        for each in (run_id, early):
+            wait_until(lambda each=each: namespace_alone.has_given_up(each), "the controllers to give the pod up", 180)
 
         again = run_playbook(namespace_alone.task(flow_run_id=run_id, rerun="failed", wait_timeout=2), hosts=hosts())
         run = again.last["run"]
@@ -48,13 +58,12 @@ def test_a_lost_node_proves_nothing(run_playbook: RunPlaybook, namespace_alone: 
         assert stop.last["category"] == "node_lost", stop.last["msg"]
         assert namespace_alone.rest.state_type(run_id) not in ("CRASHED", "CANCELLED")
         assert len(namespace_alone.objects("jobs", run_id)) == 1
+
+        run = run_playbook(namespace_alone.task(flow_run_id=early), hosts=hosts()).last["run"]
+        assert (run["phase"], run["diagnosis"]["category"]) == ("failed", "node_lost"), run
+        assert namespace_alone.rest.state_type(early) == "CRASHED"
+        assert "void" in namespace_alone.rest.inputs(early)["flowops-1-gate"]
     wait_until(_node_is_ready, "the node to be back")
-
-
-def _has_failed(namespace: Namespace, run_id: str) -> bool:
-    (job,) = namespace.objects("jobs", run_id)
-    failed = any(one["type"] == "Failed" for one in job["status"].get("conditions", []))
-    return failed and not namespace.objects("pods", run_id)
 
 
 def _node_is_ready() -> bool:

@@ -65,6 +65,7 @@ from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._k
     is_vague,
     kept_exit_code,
     node_lost,
+    told_by_events,
     told_problem,
     vanished_from,
 )
@@ -126,8 +127,8 @@ class KubernetesInfrastructure(Infrastructure):
         self._versions: dict[str, str] = {}
         self._shown: dict[tuple[str, str], str] = {}
         self._kept: dict[AttemptKey, tuple[Observation, list[str]]] = {}
-        self._troubles: dict[str, str] = {}
-        #: Why a pod had to go is told as long as it is on its way out, and by nobody afterwards.
+        self._last_events: dict[str, list[dict[str, t.Any]]] = {}
+        #: Why a pod had to go is told as long as it is on its way out, and not always afterwards.
         self._driven_out: dict[AttemptKey, dict[str, t.Any]] = {}
         if client.is_unverified:
             self._warnings.append(
@@ -229,6 +230,10 @@ class KubernetesInfrastructure(Infrastructure):
             if lost:
                 seen.evidence.update(lost=lost, problem=told_problem(node_lost(lost)))
                 return dataclasses.replace(seen, presence=Presence.UNKNOWN, finished_at=None)
+            problem = seen.evidence.get("problem")
+            better = told_by_events(problem, self._events_of_pod(found)) if problem else None
+            if better:
+                seen.evidence["problem"] = told_problem(better)
         return seen
 
     def _events(self, selector: str) -> list[dict[str, t.Any]]:
@@ -245,13 +250,16 @@ class KubernetesInfrastructure(Infrastructure):
         """
         if kept_exit_code(found.job) is not None:
             return ""
+        return vanished_from(self._events_of_pod(found), ended_unseen(found.job))
+
+    def _events_of_pod(self, found: Found) -> list[dict[str, t.Any]]:
+        """What is told of the pod of a Job that has none any more; asked for once."""
         uid = str((found.job or {})["metadata"]["uid"])
-        if uid not in self._troubles:
+        if uid not in self._last_events:
             made = [created_pod(event) for event in self._events(f"involvedObject.uid={uid}")]
             names = [name for name in made if name]
-            events = self._events(f"involvedObject.name={names[-1]}") if names else []
-            self._troubles[uid] = vanished_from(events, ended_unseen(found.job))
-        return self._troubles[uid]
+            self._last_events[uid] = self._events(f"involvedObject.name={names[-1]}") if names else []
+        return self._last_events[uid]
 
     def _missing_pod(self, found: Found) -> dict[str, t.Any] | None:
         """Why a Job has no pod: its controller's last event says. Nothing where events may not be read."""

@@ -238,8 +238,10 @@ def _orchestrate(job: dict[str, t.Any], launch: Launch, knows_replacement: bool)
         spec.setdefault("podFailurePolicy", copy.deepcopy(_KEEPS_THE_END))
     pod["terminationGracePeriodSeconds"] = max(1, math.ceil(launch.stop_grace) + 2)
     if launch.run_timeout is not None:
-        seconds = launch.start_timeout + launch.run_timeout + launch.stop_grace + BACKSTOP
-        pod["activeDeadlineSeconds"] = math.ceil(seconds)
+        seconds = math.ceil(launch.start_timeout + launch.run_timeout + launch.stop_grace + BACKSTOP)
+        pod["activeDeadlineSeconds"] = seconds
+        # A pod's time begins on its node. Its Job's ends also what no node takes, with nobody watching.
+        spec.setdefault("activeDeadlineSeconds", math.ceil(launch.start_timeout) + seconds)
 
 
 def literal(text: str) -> str:

@@ -219,9 +219,13 @@ def last_words(text: str) -> list[dict[str, t.Any]]:
 
 
 def _start_is_overdue(found: Found, pod: _Object | None, now: float) -> bool:
-    """No engine within ``start_timeout``: from there on the bootstrap itself keeps the time."""
+    """No engine within ``start_timeout``: from there on the bootstrap itself keeps the time.
+
+    A Job that was held back (suspended) begins when it is let go.
+    """
     metadata = (found.job or {}).get("metadata") or {}
-    created = moment(metadata.get("creationTimestamp"))
+    released = ((found.job or {}).get("status") or {}).get("startTime")
+    created = moment(released or metadata.get("creationTimestamp"))
     try:
         limit = float((metadata.get("annotations") or {}).get(START_ANNOTATION, "nan"))
     except ValueError:

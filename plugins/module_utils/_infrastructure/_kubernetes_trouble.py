@@ -63,29 +63,41 @@ def _ended_by_others(pod: _Object) -> Diagnosis | None:
         "EvictionByEvictionAPI",
         "TerminationByKubelet",
     ):
-        return Diagnosis(
-            "evicted",
-            f"the pod was evicted: {why or 'no reason was given'}",
-            "Ask for what the flow uses in resources.requests, or run it on a node with room; then rerun: failed.",
-            True,
-        )
+        return _evicted(why)
     if disrupted.get("reason") == "PreemptionByScheduler":
-        return Diagnosis(
-            "preempted",
-            f"the pod had to make room for a more important one: {why}",
-            "Give it a higher priorityClassName with pod_overrides, or run it again (rerun: failed).",
-            True,
-        )
+        return _preempted(why)
     if disrupted.get("reason") == "DeletionByTaintManager":
-        return Diagnosis(
-            "node_tainted",
-            f"the node drove its pods out: {why}",
-            "See what is wrong with the node, then run it again (rerun: failed).",
-            True,
-        )
+        return _tainted(why)
     if (pod.get("metadata") or {}).get("deletionTimestamp"):
         return _deleted("")
     return None
+
+
+def _evicted(why: str) -> Diagnosis:
+    return Diagnosis(
+        "evicted",
+        f"the pod was evicted: {why or 'no reason was given'}",
+        "Ask for what the flow uses in resources.requests, or run it on a node with room; then rerun: failed.",
+        True,
+    )
+
+
+def _preempted(why: str) -> Diagnosis:
+    return Diagnosis(
+        "preempted",
+        f"the pod had to make room for a more important one: {why}",
+        "Give it a higher priorityClassName with pod_overrides, or run it again (rerun: failed).",
+        True,
+    )
+
+
+def _tainted(why: str) -> Diagnosis:
+    return Diagnosis(
+        "node_tainted",
+        f"the node drove its pods out: {why}",
+        "See what is wrong with the node, then run it again (rerun: failed).",
+        True,
+    )
 
 
 def _container_trouble(pod: _Object, container: str) -> Diagnosis | None:
@@ -107,11 +119,7 @@ def _waiting(status: _Object, waiting: _Object) -> Diagnosis | None:
     reason, message = str(waiting.get("reason") or ""), _text(waiting.get("message"))
     image = _text(status.get("image"))
     if reason in _PULLS:
-        if _DENIED.search(message):
-            remedy = "Give image_pull_secrets that the registry accepts, or correct image."
-            return Diagnosis("pull_denied", f"the registry refuses the image {image}: {message}", remedy, False)
-        remedy = "Correct image, or see whether the node reaches the registry."
-        return Diagnosis("image_missing", f"the image {image} cannot be pulled: {message}", remedy, True)
+        return _not_pulled(f"the image {image}", message)
     if reason == "InvalidImageName":
         return Diagnosis("bad_settings", f"{image} is no name of an image", "Correct image.", False)
     if reason == "ErrImageNeverPull":
@@ -123,6 +131,14 @@ def _waiting(status: _Object, waiting: _Object) -> Diagnosis | None:
     if reason in ("CreateContainerError", "RunContainerError", "StartError"):
         return _start_error(message)
     return None
+
+
+def _not_pulled(image: str, message: str) -> Diagnosis:
+    if _DENIED.search(message):
+        remedy = "Give image_pull_secrets that the registry accepts, or correct image."
+        return Diagnosis("pull_denied", f"the registry refuses {image}: {message}", remedy, False)
+    remedy = "Correct image, or see whether the node reaches the registry."
+    return Diagnosis("image_missing", f"{image} cannot be pulled: {message}", remedy, True)
 
 
 def _not_started(ended: _Object) -> Diagnosis | None:
@@ -145,13 +161,17 @@ def _unscheduled(pod: _Object) -> Diagnosis | None:
         if one.get("type") == "PodScheduled" and one.get("status") == "False":
             if one.get("reason") == "SchedulingGated":
                 return Diagnosis("scheduling_gated", "the pod is held by a scheduling gate", "See who set it.", True)
-            return Diagnosis(
-                "unschedulable",
-                f"no node takes the pod: {_text(one.get('message'))}",
-                "Ask for less in resources, correct node_selector or tolerations, or add nodes.",
-                True,
-            )
+            return _unschedulable(_text(one.get("message")))
     return None
+
+
+def _unschedulable(why: str) -> Diagnosis:
+    return Diagnosis(
+        "unschedulable",
+        f"no node takes the pod: {why}",
+        "Ask for less in resources, correct node_selector or tolerations, or add nodes.",
+        True,
+    )
 
 
 def _job_trouble(job: _Object | None) -> Diagnosis | None:
@@ -170,7 +190,8 @@ def _overdue(job: _Object | None) -> Diagnosis | None:
     conditions = ((job or {}).get("status") or {}).get("conditions") or ()
     if not any(one.get("reason") == "DeadlineExceeded" for one in conditions):
         return None
-    return Diagnosis("run_timeout", "the Job's activeDeadlineSeconds were over", "Raise them in job.", False)
+    remedy = "Raise run_timeout, or activeDeadlineSeconds where job has them."
+    return Diagnosis("run_timeout", "the Job's activeDeadlineSeconds were over", remedy, False)
 
 
 def _failed(job: _Object | None) -> _Object:
@@ -193,7 +214,7 @@ def ended_unseen(job: _Object | None) -> bool:
 def _deleted(why: str) -> Diagnosis:
     return Diagnosis(
         "pod_deleted",
-        f"somebody deleted the pod: {why}" if why else "somebody deleted the pod",
+        f"somebody deleted the pod, or had it evicted: {why}" if why else "somebody deleted the pod",
         "Find out who did (an operator, a clean-up job, a node that was drained), then run it again (rerun: failed).",
         True,
     )
@@ -221,6 +242,24 @@ def event_trouble(message: str) -> Diagnosis | None:
         remedy = "Adapt the pod to the cluster's policy, for instance with pod_overrides."
         return Diagnosis("admission_refused", f"the cluster refuses the pod: {text}", remedy, False)
     return None
+
+
+def told_by_events(problem: _Object | None, events: t.Sequence[_Object]) -> Diagnosis | None:
+    """What the events of a pod that is gone know better than its Job; ``None`` where they do not.
+
+    An eviction that somebody asked for leaves no event: it cannot be told from a deletion any more.
+    """
+    told = {str(event.get("reason")): _text(event.get("message")) for event in events}
+    if is_vague(problem):
+        driven_out = {"Evicted": _evicted, "Preempted": _preempted, "TaintManagerEviction": _tainted}
+        return next((explain(told[reason]) for reason, explain in driven_out.items() if reason in told), None)
+    if "Started" in told or (problem or {}).get("category") != "run_timeout":
+        return None
+    if "Scheduled" not in told and "FailedScheduling" in told:
+        return _unschedulable(told["FailedScheduling"])
+    messages = [_text(event.get("message")) for event in events if event.get("reason") == "Failed"]
+    pulls = [message for message in messages if message.startswith("Failed to pull image")]
+    return _not_pulled("the image", pulls[0]) if pulls else None
 
 
 def created_pod(event: _Object) -> str:

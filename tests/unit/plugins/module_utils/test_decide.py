@@ -280,6 +280,35 @@ class TestRule11FailedBeforeTheFlow:
             assert (decision.step, decision.report) == (Step.PROPOSE, "CRASHED")
 
 
+class TestLostBeforeTheFlow:
+    """Nobody can say whether it lives; behind a gate that is void that does not matter any more."""
+
+    LOST = seen(Presence.UNKNOWN, lost="worker-3")
+
+    def test_the_gate_is_voided_and_a_crash_is_reported(self) -> None:
+        decision = next_step(run("PENDING", claim="token-1"), entry(), here=self.LOST)
+        assert (decision.step, decision.reason) == (Step.VOID, VOID_FAILED)
+        decision = next_step(run("PENDING", claim="token-1"), entry(gate=Gate(void=VOID_FAILED)), here=self.LOST)
+        assert (decision.step, decision.report) == (Step.PROPOSE, "CRASHED")
+
+    def test_it_can_be_cancelled(self) -> None:
+        void = entry(gate=Gate(void=VOID_CANCELLED))
+        assert next_step(run("PENDING"), entry(), here=self.LOST, want=CANCEL).step is Step.VOID
+        assert next_step(run("PENDING"), void, here=self.LOST, want=CANCEL).report == "CANCELLED"
+        assert next_step(run("CANCELLED"), void, here=self.LOST).step is Step.DONE
+
+    def test_it_is_launched_again_when_asked(self) -> None:
+        void = entry(gate=Gate(void=VOID_FAILED))
+        target = rerun_target("failed", run("CRASHED"), (void,), self.LOST)
+        decision = next_step(run("CRASHED"), void, here=self.LOST, want=Want(target=target))
+        assert (decision.step, decision.attempt) == (Step.LAUNCH, 2)
+
+    def test_nothing_of_that_holds_once_the_gate_was_passed(self) -> None:
+        started = entry(gate=go())
+        assert next_step(run("RUNNING"), started, here=self.LOST).step is Step.WAIT
+        assert rerun_target("failed", run("CRASHED"), (started,), self.LOST) == 1
+
+
 class TestRule12Absent:
     def test_finished_infrastructure_is_removed(self) -> None:
         assert next_step(run("COMPLETED"), here=seen(Presence.FINISHED), want=ABSENT).step is Step.REMOVE

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 import sys
 import types
@@ -29,6 +30,7 @@ from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._k
 )
 from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._kubernetes_look import (
     Found,
+    moment,
     observed,
     presence_of,
 )
@@ -39,6 +41,7 @@ from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._k
 from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._kubernetes_trouble import (
     ended_unseen,
     kept_exit_code,
+    told_by_events,
     vanished_from,
 )
 from ansible_collections.flowops.prefect.plugins.module_utils._launch import AttemptKey, Launch
@@ -91,6 +94,15 @@ class TestManifest:
         assert SECRET not in json.dumps(job)
         assert found.secret is not None
         assert found.secret["stringData"] == {"PREFECT_API_KEY": SECRET}
+
+    def test_the_cluster_keeps_an_upper_bound_where_run_timeout_is_given(self):
+        """The pod's: start, run, grace, two minutes more; the Job's: that, and as long as a node may be waited for."""
+        job = job_of()
+        assert (pod_of(job)["activeDeadlineSeconds"], job["spec"]["activeDeadlineSeconds"]) == (1110, 2010)
+        endless = manifests(dataclasses.replace(launch(), run_timeout=None), "image:1", "flows", True).job
+        assert "activeDeadlineSeconds" not in {**pod_of(endless), **endless["spec"]}
+        base = {**base_job(None), "spec": {**base_job(None)["spec"], "activeDeadlineSeconds": 30}}
+        assert job_of(job=base)["spec"]["activeDeadlineSeconds"] == 30
 
     def test_labels_of_job_and_pod(self):
         """The user's win over Prefect's; those that tell whose a Job is win over all."""
@@ -354,6 +366,31 @@ class TestLook:
         assert created is not None
         assert "timed_out" not in observed(found, "id", created + 59, stopped=False).evidence
         assert observed(found, "id", created + 61, stopped=False).evidence["timed_out"] == "start"
+
+    def test_a_job_that_was_held_back_begins_when_it_is_let_go(self):
+        metadata = {"creationTimestamp": "2026-01-01T00:00:00Z", "annotations": {"flowops.prefect/start-timeout": "60"}}
+        found = Found(KEY, job(metadata=metadata, startTime="2026-01-01T01:00:00Z"), [pod("Pending")])
+        begun = moment("2026-01-01T01:00:00Z")
+        assert "timed_out" not in observed(found, "id", begun + 59, stopped=False).evidence
+        assert observed(found, "id", begun + 61, stopped=False).evidence["timed_out"] == "start"
+
+    @pytest.mark.parametrize(
+        ("known", "events", "category"),
+        [
+            ("pod_deleted", {"Scheduled": "", "Killing": "", "Preempted": "by pod x on node n"}, "preempted"),
+            ("pod_deleted", {"Evicted": "The node was low on resource: memory."}, "evicted"),
+            ("pod_deleted", {"TaintManagerEviction": "Marking for deletion Pod flows/p"}, "node_tainted"),
+            ("pod_deleted", {"Scheduled": "", "Started": "", "Killing": "Stopping container"}, None),
+            ("pod_deleted", {"FailedScheduling": "0/1 nodes are available"}, None),
+            ("run_timeout", {"FailedScheduling": "0/1 nodes are available"}, "unschedulable"),
+            ("run_timeout", {"Scheduled": "", "Failed": 'Failed to pull image "a:1": not found'}, "image_missing"),
+            ("run_timeout", {"Scheduled": "", "Failed": 'Failed to pull image "a:1": denied'}, "pull_denied"),
+            ("run_timeout", {"FailedScheduling": "", "Scheduled": "", "Started": ""}, None),
+        ],
+    )
+    def test_what_events_know_of_a_pod_that_is_gone(self, known, events, category):
+        told = told_by_events({"category": known}, [{"reason": one, "message": text} for one, text in events.items()])
+        assert (told.category if told else None) == category
 
     def test_a_node_that_is_lost(self):
         scheduled = {"reason": "Scheduled", "message": "Successfully assigned flows/p to worker-3"}
