@@ -146,7 +146,7 @@ class View:
     @property
     def live(self) -> Observation | None:
         """The newest attempt here of which something may run."""
-        alive = [number for number, seen in self.seen.items() if seen.may_run]
+        alive = [number for number in self.seen if not self.is_gone(number)]
         return self.seen[max(alive)] if alive else None
 
     def is_gone(self, number: int) -> bool:
