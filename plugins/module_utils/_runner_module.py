@@ -22,7 +22,6 @@ from ansible_collections.flowops.prefect.plugins.module_utils._decide import Pha
 from ansible_collections.flowops.prefect.plugins.module_utils._diagnosis import LINES, diagnose, waiting_problem
 from ansible_collections.flowops.prefect.plugins.module_utils._errors import FlowopsError
 from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._base import Infrastructure
-from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._registry import make_infrastructure
 from ansible_collections.flowops.prefect.plugins.module_utils._launch import AttemptKey, Launch
 from ansible_collections.flowops.prefect.plugins.module_utils._ledger import Ledger
 from ansible_collections.flowops.prefect.plugins.module_utils._observation import LogChunk, Presence
@@ -47,19 +46,23 @@ from ansible_collections.flowops.prefect.plugins.module_utils._together import (
     run_together,
 )
 
+#: By runner type: what makes the infrastructure of a task; ``True`` (check mode) where it is only to be looked at.
+#: Modules of one type name only theirs, since Ansible ships to the host whatever a module could ever import.
+Infrastructures = t.Mapping[str, t.Callable[[Task, bool], Infrastructure]]
+
 #: From a module's options and its runner type to what is to be done; secrets that come from the server are added to the
 #: list.
 WorkOf = t.Callable[[t.Mapping[str, t.Any], str, "list[str]"], Work]
 
 
-def run_module(runner_type: str, work_of: WorkOf | None = None) -> None:
+def run_module(runner_type: str, infrastructures: Infrastructures, work_of: WorkOf | None = None) -> None:
     """The whole of a runner module."""
     module = AnsibleModule(**argument_spec(runner_type))
     invocation = {"module_args": masked_params(module.params, runner_type)}
     secrets = secret_values(module.params, runner_type)
     try:
         work = (work_of or one_task)(module.params, runner_type, secrets)
-        result = _done(work, module.check_mode, module._diff)  # noqa: SLF001  # Ansible has no public name for it
+        result = _done(work, infrastructures, module.check_mode, module._diff)  # noqa: SLF001  # Ansible has no public name for it
     except FlowopsError as error:
         result = {
             "changed": False,
@@ -90,17 +93,21 @@ def one_task(
     return Work(connect(api_settings(task.api)), [(runner_type, task)])
 
 
-def _done(work: Work, check_mode: bool, diff_mode: bool) -> dict[str, t.Any]:
+def _done(work: Work, infrastructures: Infrastructures, check_mode: bool, diff_mode: bool) -> dict[str, t.Any]:
     """What came of it."""
+
+    def runner_of(kind: str, task: Task) -> TaskRunner:
+        return TaskRunner(task, infrastructures[kind](task, check_mode), work.api, check_mode)
+
     if work.agent is None:
-        runners = [TaskRunner(task, kind, work.api, check_mode) for kind, task in work.tasks]
+        runners = [runner_of(kind, task) for kind, task in work.tasks]
         return run_together(runners, diff_mode)
     work.agent.check_mode = check_mode
     work.agent.show_up()
     runners = []
     for kind, task in work.tasks:
         try:
-            runners.append(TaskRunner(task, kind, work.api, check_mode))
+            runners.append(runner_of(kind, task))
         except FlowopsError as error:
             work.agent.leave(kind, error)
     return run_cycle(runners, work.agent, diff_mode)
@@ -109,11 +116,11 @@ def _done(work: Work, check_mode: bool, diff_mode: bool) -> dict[str, t.Any]:
 class TaskRunner:
     """The runs of a task on one infrastructure; the methods are called in their order here (``_together``)."""
 
-    def __init__(self, task: Task, runner_type: str, api: PrefectApi, check_mode: bool) -> None:
+    def __init__(self, task: Task, infrastructure: Infrastructure, api: PrefectApi, check_mode: bool) -> None:
         self.task = task
         self.check_mode = check_mode
         self.api = api
-        self.infrastructure: Infrastructure = make_infrastructure(runner_type, task, look_only=check_mode)
+        self.infrastructure = infrastructure
         check_task(self.api, task)
         self.records = records_for(self.api, self.infrastructure)
         self.controller = f"{socket.gethostname()}:{os.getpid()}"
@@ -126,7 +133,7 @@ class TaskRunner:
             stop_grace=task.stop_grace,
             concurrency=task.concurrency,
         )
-        self.storage = StorageCheck(api, runner_type, task.storage_check)
+        self.storage = StorageCheck(api, infrastructure.type, task.storage_check)
         self._checked: set[str] = set()
         self.planned: list[Planned] = []
         self.chunks: dict[str, LogChunk] = {}

@@ -451,9 +451,12 @@ def main() -> None:
         sys.stdout.write(json.dumps({"failed": True, "msg": message}))
         raise SystemExit(1)  # Ansible takes a module that just returns for a broken one
 
+    from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._kubernetes import (
+        kubernetes_infrastructure,
+    )
     from ansible_collections.flowops.prefect.plugins.module_utils._runner_module import run_module
 
-    run_module("kubernetes")
+    run_module("kubernetes", {"kubernetes": kubernetes_infrastructure})
 
 
 if __name__ == "__main__":

@@ -525,9 +525,12 @@ def main() -> None:
         sys.stdout.write(json.dumps({"failed": True, "msg": message}))
         raise SystemExit(1)  # Ansible takes a module that just returns for a broken one
 
+    from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._process import (
+        process_infrastructure,
+    )
     from ansible_collections.flowops.prefect.plugins.module_utils._runner_module import run_module
 
-    run_module("subprocess")
+    run_module("subprocess", {"subprocess": process_infrastructure})
 
 
 if __name__ == "__main__":

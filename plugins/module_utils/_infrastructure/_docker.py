@@ -80,8 +80,8 @@ _READ = 64 * 1024
 _LAST_READS = 5
 
 
-def docker_infrastructure(task: Task) -> DockerInfrastructure:
-    """Set up from a task's options."""
+def docker_infrastructure(task: Task, _look_only: bool) -> DockerInfrastructure:
+    """Set up from a task's options; check mode needs nothing else, since looking changes nothing."""
     made = DockerInfrastructure(Connection(task.connection), task.connection, patient=not task.is_followed)
     made.api_ca_path = task.api.ca_path
     return made

@@ -25,13 +25,12 @@ def _subprocess(task: Task, look_only: bool) -> Infrastructure:
     return process_infrastructure(task, look_only)
 
 
-def _docker(task: Task, _look_only: bool) -> Infrastructure:
-    """Check mode needs nothing else: looking changes nothing."""
+def _docker(task: Task, look_only: bool) -> Infrastructure:
     from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._docker import (
         docker_infrastructure,
     )
 
-    return docker_infrastructure(task)
+    return docker_infrastructure(task, look_only)
 
 
 def _kubernetes(task: Task, look_only: bool) -> Infrastructure:
@@ -47,8 +46,3 @@ INFRASTRUCTURES: dict[str, t.Callable[[Task, bool], Infrastructure]] = {
     "docker": _docker,
     "kubernetes": _kubernetes,
 }
-
-
-def make_infrastructure(runner_type: str, task: Task, look_only: bool) -> Infrastructure:
-    """The infrastructure of a runner type, set up from the task's options; ``look_only`` for check mode."""
-    return INFRASTRUCTURES[runner_type](task, look_only)
