@@ -100,12 +100,14 @@ class Decision:
 class Want:
     """What the user asked for one run.
 
-    :arg state: ``launched``, ``cancelled`` or ``absent``.
+    :arg state: ``launched``, ``cancelled``, ``absent`` or ``reconciled``.
     :arg target: launch until this attempt exists. 1 for "once"; a rerun raises it (:func:`rerun_target`).
+    :arg clear: of ``reconciled``: remove what is left of a run that is over, end and remove that of a deleted one.
     """
 
     state: str = "launched"
     target: int = 1
+    clear: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -187,17 +189,20 @@ def decide(view: View) -> Decision:
         return _absent(view, view.run)
     if view.want.state == "cancelled":
         return _cancelled(view, view.run)
+    if view.want.state == "reconciled":
+        return _reconciled(view, view.run)
     return _launched(view, view.run)
 
 
 def _run_deleted(view: View) -> Decision:
     """A run deleted on the server with live infrastructure is an orphan: told, and stopped only when asked."""
     orphan = view.live
-    if orphan is None and view.want.state == "absent":
+    removed = view.want.state == "absent" or view.want.clear
+    if orphan is None and removed:
         return _remove_or_done(view)
     if orphan is None:
         return Decision(Step.MISSING, Phase.ABSENT)
-    if view.want.state in ("cancelled", "absent"):
+    if view.want.state == "cancelled" or removed:
         return Decision(Step.STOP, Phase.RUNNING, orphan.key.number, reason="its flow run was deleted")
     return Decision(Step.MISSING, Phase.UNKNOWN, orphan.key.number, reason="orphan")
 
@@ -475,3 +480,27 @@ def _remove_or_done(view: View) -> Decision:
     if view.seen:
         return Decision(Step.REMOVE, Phase.ABSENT, max(view.seen))
     return Decision(Step.DONE, Phase.ABSENT, view.latest.number if view.latest else 0)
+
+
+# --- state: reconciled --------------------------------------------------------------------------------------------
+
+
+def _reconciled(view: View, run: FlowRun) -> Decision:
+    """What a launch does before it would start anything: ends are told, and what was cancelled is stopped."""
+    decision = _launched(view, run)
+    if decision.step is Step.LAUNCH and _is_abandoned(view, run):
+        return Decision(Step.VOID, Phase.FAILED, decision.attempt, reason=VOID_FAILED)
+    if decision.step in (Step.LAUNCH, Step.WAIT, Step.FOLLOW) or decision.reason == VOID_TAKEOVER:
+        return dataclasses.replace(decision, step=Step.DONE)
+    is_over = run.terminal and not any(seen.may_run for seen in view.seen.values())
+    if decision.step is Step.DONE and view.want.clear and is_over and view.seen:
+        return Decision(Step.REMOVE, decision.phase, max(view.seen))
+    return decision
+
+
+def _is_abandoned(view: View, run: FlowRun) -> bool:
+    """Claimed here and not started in the time that was promised: whoever was about to do it is gone."""
+    entry = view.latest
+    if entry is None or entry.locus != view.locus or not entry.takeover_due(view.server_now):
+        return False
+    return run.state_type == "PENDING" and run.transition_id == entry.token

@@ -85,6 +85,13 @@ INFRASTRUCTURE_GONE = Diagnosis(
     True,
 )
 
+NEVER_STARTED = Diagnosis(
+    "never_started",
+    "the run was claimed and never started: its launcher ended before that",
+    "Run it again (rerun: failed).",
+    True,
+)
+
 
 def diagnose(
     run: FlowRun | None, observation: Observation | None, output: t.Sequence[str] = (), started: bool = False

@@ -34,11 +34,13 @@ from ansible_collections.flowops.prefect.plugins.module_utils._decide import (
 from ansible_collections.flowops.prefect.plugins.module_utils._diagnosis import (
     INFRASTRUCTURE_GONE,
     LINES,
+    NEVER_STARTED,
     OWN_REPORT,
     Diagnosis,
     diagnose,
 )
 from ansible_collections.flowops.prefect.plugins.module_utils._errors import (
+    ApiRefused,
     ApiUnreachable,
     FlowopsError,
     InfrastructureError,
@@ -101,10 +103,16 @@ class Tracked:
     failure: Diagnosis | None = None
     diagnosis: Diagnosis | None = None
     warnings: list[str] = dataclasses.field(default_factory=list)
+    performed: list[Decision] = dataclasses.field(default_factory=list)
     next_look: float = 0.0
     follow_interval: float = FOLLOW_FIRST
     unreachable_since: float | None = None
     not_now: str = ""
+
+    def note(self, decision: Decision) -> None:
+        """This changed something that users see."""
+        self.changed = True
+        self.performed.append(decision)
 
     @property
     def settled(self) -> bool:
@@ -191,6 +199,18 @@ class Reconciler:
             target = rerun_target(tracked.rerun, tracked.run, tracked.entries, tracked.seen)
             tracked.want = Want(state=state, target=target)
 
+    def survey(self, runs: t.Sequence[Tracked]) -> None:
+        """Look at everything of a place. What is wrong with the records of one run is that run's error.
+
+        :raises ApiUnreachable, ApiRefused: nothing can be said of any run.
+        """
+        self._runs = runs
+        self._look_here(runs)
+        self._look_safely(self._look_at_server, runs)
+        for tracked in runs:
+            if isinstance(tracked.error, (ApiUnreachable, ApiRefused)):
+                raise tracked.error
+
     def _look_here(self, runs: t.Sequence[Tracked]) -> None:
         """One listing for the whole batch."""
         found = self.infrastructure.find([tracked.flow_run_id for tracked in runs])
@@ -236,10 +256,13 @@ class Reconciler:
             return False
         if not tracked.run.terminal or tracked.watched or tracked.rerun != "never" or tracked.entries:
             return True
+        if tracked.want.state == "reconciled":
+            return True
         crashed = tracked.run.state_type == "CRASHED"
         return crashed or any(seen.may_run or _tells_half(seen) for seen in tracked.seen.values())
 
-    def _view(self, tracked: Tracked) -> View:
+    def view_of(self, tracked: Tracked) -> View:
+        """What the last look saw of a run."""
         return View(
             want=tracked.want,
             run=tracked.run,
@@ -254,12 +277,12 @@ class Reconciler:
         """Name the next step without performing it (check mode); a record of what the server knows changes nothing."""
         if self._tries_first(tracked):
             self._read_ledger(tracked)
-        tracked.decision = decide(self._view(tracked))
+        tracked.decision = decide(self.view_of(tracked))
         if tracked.decision.step is Step.END and not tracked.decision.report:
             end = self._end_of(tracked, tracked.decision)
             *earlier, latest = tracked.entries
             tracked.entries = (*earlier, dataclasses.replace(latest, end=end))
-            tracked.decision = decide(self._view(tracked))
+            tracked.decision = decide(self.view_of(tracked))
         self._note_adoption(tracked)
 
     # --- deciding and performing -----------------------------------------------------------------------------------
@@ -338,7 +361,7 @@ class Reconciler:
 
     def _decide(self, tracked: Tracked) -> bool:
         """Name the next step. :returns: whether there is one to perform."""
-        tracked.decision = decide(self._view(tracked))
+        tracked.decision = decide(self.view_of(tracked))
         self._note_adoption(tracked)
         if tracked.decision.step in _WAITING:
             _refuse_hopeless(tracked)
@@ -483,7 +506,7 @@ class Reconciler:
     def _void(self, tracked: Tracked, decision: Decision) -> bool:
         """Whatever the answer, the next look shows it: void now, or started after all."""
         if self.ledger.void(self._key(tracked, decision), decision.reason):
-            tracked.changed = True
+            tracked.note(decision)
             if decision.reason == VOID_FAILED and tracked.failure is None:
                 # Now: what has to be torn down takes its evidence along.
                 tracked.failure = self._explain(tracked, decision)
@@ -491,14 +514,17 @@ class Reconciler:
 
     def _stop(self, tracked: Tracked, decision: Decision) -> bool:
         self.infrastructure.stop(self._key(tracked, decision), self.stop_grace)
-        tracked.changed = True
+        tracked.note(decision)
         return True
 
     def _end(self, tracked: Tracked, decision: Decision) -> bool:
         """Write the end; only the one whose record it is reports, so that two observers cannot contradict."""
         message = self._message(tracked, decision)
-        if self.ledger.end(self._key(tracked, decision), self._end_of(tracked, decision)) and decision.report:
-            self._report(tracked, decision, message)
+        if self.ledger.end(self._key(tracked, decision), self._end_of(tracked, decision)):
+            if decision.report:
+                self._report(tracked, decision, message)
+            else:
+                tracked.performed.append(decision)
         return True
 
     def _end_of(self, tracked: Tracked, decision: Decision) -> End:
@@ -519,21 +545,22 @@ class Reconciler:
 
     def _explain(self, tracked: Tracked, decision: Decision) -> Diagnosis | None:
         seen = tracked.seen.get(decision.attempt)
-        if seen is None:
-            return INFRASTRUCTURE_GONE
+        if seen is None or seen.presence is Presence.PREPARED:
+            return INFRASTRUCTURE_GONE if tracked.started else NEVER_STARTED
         return diagnose(tracked.run, seen, self.output_of(tracked, LINES), tracked.started)
 
     def _report(self, tracked: Tracked, decision: Decision, message: str) -> None:
         self.api.propose(tracked.flow_run_id, decision.report, message=f"{OWN_REPORT}{message}")
-        tracked.changed = True
+        tracked.note(decision)
         if decision.report in ("CANCELLED", "CANCELLING") and tracked.want.state != "launched":
             tracked.action = "cancelled"
 
-    def _remove(self, tracked: Tracked, _decision: Decision) -> bool:
+    def _remove(self, tracked: Tracked, decision: Decision) -> bool:
         """Of every attempt, not only the newest."""
         for number in sorted(tracked.seen):
             if self.infrastructure.remove(AttemptKey(tracked.flow_run_id, number)):
-                tracked.action, tracked.changed = "removed", True
+                tracked.action = "removed"
+                tracked.note(decision)
         return False
 
     def output_of(self, tracked: Tracked, lines: int) -> list[str]:

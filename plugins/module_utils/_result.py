@@ -75,13 +75,13 @@ def run_result(outcome: RunOutcome) -> dict[str, t.Any]:
         "phase": outcome.phase.value,
         "action": tracked.action,
         "attempt": tracked.decision.attempt,
-        "infrastructure": _infrastructure(outcome.infrastructure_type, seen),
+        "infrastructure": infrastructure_of(outcome.infrastructure_type, seen),
         "exit_code": seen.exit_code if seen else None,
         "signal": seen.signal if seen else None,
         "diagnosis": outcome.diagnosis.as_dict() if outcome.diagnosis else None,
-        "created_at": _iso(run.created if run else None),
-        "started_at": _iso(run.start_time if run else None),
-        "finished_at": _iso(run.end_time if run else None),
+        "created_at": iso(run.created if run else None),
+        "started_at": iso(run.start_time if run else None),
+        "finished_at": iso(run.end_time if run else None),
         "durations": _durations(run, seen),
         "log": {"lines": outcome.log.lines, "truncated": outcome.log.truncated},
         "artifacts": outcome.artifacts,
@@ -96,7 +96,8 @@ def run_result(outcome: RunOutcome) -> dict[str, t.Any]:
     return result
 
 
-def _infrastructure(kind: str, seen: Observation | None) -> dict[str, t.Any]:
+def infrastructure_of(kind: str, seen: Observation | None) -> dict[str, t.Any]:
+    """What an attempt runs or ran in."""
     return {
         "type": kind,
         "identifier": seen.identifier if seen else "",
@@ -106,7 +107,8 @@ def _infrastructure(kind: str, seen: Observation | None) -> dict[str, t.Any]:
     }
 
 
-def _iso(epoch: float | None) -> str | None:
+def iso(epoch: float | None) -> str | None:
+    """A moment for people and for Ansible's filters."""
     if epoch is None:
         return None
     return datetime.datetime.fromtimestamp(epoch, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -69,6 +69,13 @@ class PrefectApi(abc.ABC):
         """The same for an id that was checked."""
 
     @abc.abstractmethod
+    def open_runs(self) -> t.Iterator[FlowRun]:
+        """Runs that somebody has taken and that are not over, the oldest first, read page by page.
+
+        Nothing where the server does not keep where a run is: then nobody can be told from anybody else.
+        """
+
+    @abc.abstractmethod
     def was_being_cancelled(self, flow_run_id: str) -> bool:
         """Whether a run that is over was Cancelling until then."""
 

@@ -29,7 +29,7 @@ from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._obje
     canonical_uuid,
     code_of,
 )
-from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._paging import PAGE, quoted
+from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._paging import PAGE, each_found, quoted
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._transport import (
     TOO_LARGE,
     printable,
@@ -87,6 +87,11 @@ class CommonApi(PrefectApi):
     def _read_flow_run(self, flow_run_id: str) -> FlowRun:
         answer = self.transport.request("GET", f"/flow_runs/{flow_run_id}", repeatable=True, shape=dict)
         return self._flow_run(answer.data)
+
+    def open_runs(self) -> t.Iterator[FlowRun]:
+        taken = {"state": {"type": {"any_": ["PENDING", "RUNNING", "CANCELLING"]}}}
+        body = {"flow_runs": taken, "sort": "EXPECTED_START_TIME_ASC"}
+        return (self._flow_run(item) for item in each_found(self.transport, "/flow_runs/filter", body))
 
     def was_being_cancelled(self, flow_run_id: str) -> bool:
         path = f"/flow_run_states/?flow_run_id={checked_id(flow_run_id, 'flow_run_id')}"

@@ -14,7 +14,12 @@ from ansible_collections.flowops.prefect.plugins.module_utils._bootstrap import 
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._client import INPUT_PREFIX
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._dialect_common import CommonApi
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._generation import ORION, Ability
-from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._objects import Deployment, Fields, RunInput
+from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._objects import (
+    Deployment,
+    Fields,
+    FlowRun,
+    RunInput,
+)
 
 
 class PrefectApiOrion(CommonApi):
@@ -50,6 +55,9 @@ class PrefectApiOrion(CommonApi):
 
     def set_infrastructure_pid(self, flow_run_id: str, identifier: str) -> None:
         """It has no place for that, and no cancelling that would look there."""
+
+    def open_runs(self) -> t.Iterator[FlowRun]:
+        return iter(())
 
     def read_artifacts(
         self,

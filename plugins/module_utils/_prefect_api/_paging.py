@@ -11,7 +11,8 @@ from __future__ import annotations
 import typing as t
 import urllib.parse
 
-from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._transport import Transport
+from ansible_collections.flowops.prefect.plugins.module_utils._errors import ApiError
+from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._transport import TOO_LARGE, Transport
 
 #: The server's own upper limit for one page.
 PAGE = 200
@@ -26,12 +27,25 @@ def read_pages(
     transport: Transport, path: str, body: dict[str, t.Any], limit: int | None = None, offset: int = 0
 ) -> list[t.Any]:
     """All that a filter finds, up to the limit."""
-    found: list[t.Any] = []
-    while limit is None or len(found) < limit:
-        size = PAGE if limit is None else min(PAGE, limit - len(found))
-        asked = {**body, "limit": size, "offset": offset + len(found)}
-        page = transport.request("POST", path, asked, repeatable=True, shape=list).data
-        found.extend(page)
+    return list(each_found(transport, path, body, limit, offset))
+
+
+def each_found(
+    transport: Transport, path: str, body: dict[str, t.Any], limit: int | None = None, offset: int = 0
+) -> t.Iterator[t.Any]:
+    """The same one by one, for callers that keep few of many. A page above the size limit is read in parts."""
+    told, most = 0, PAGE
+    while limit is None or told < limit:
+        size = most if limit is None else min(most, limit - told)
+        asked = {**body, "limit": size, "offset": offset + told}
+        try:
+            page = transport.request("POST", path, asked, repeatable=True, shape=list).data
+        except ApiError as error:
+            if error.category != TOO_LARGE or size == 1:
+                raise
+            most = size // 2
+            continue
+        yield from page
+        told += len(page)
         if len(page) < size:
             break
-    return found

@@ -78,6 +78,10 @@ class MemoryApi(PrefectApi):
         self._asked("read")
         return self.runs[flow_run_id]
 
+    def open_runs(self) -> t.Iterator[FlowRun]:
+        self._asked("open runs")
+        return (run for run in self.runs.values() if run.state_type in ("PENDING", "RUNNING", "CANCELLING"))
+
     def was_being_cancelled(self, flow_run_id: str) -> bool:
         self._asked("history")
         before = [state for state in self.histories[flow_run_id] if state not in TERMINAL_TYPES]
