@@ -76,6 +76,8 @@ ENVIRONMENTS = {
         # Older generations of server and engine.
         Environment("prefect2", ("3.11", "3.12"), "3.11"),
         Environment("orion", ("3.9",), "3.9"),
+        # Prefect's own workers for containers and Jobs.
+        Environment("stock-workers", ("3.12", "3.11", "3.13"), "3.11", "prefect3-override.txt"),
         # What benchmarks compare with.
         Environment("bench", ("3.11", "3.12", "3.13"), "3.11"),
         Environment("host-units", ("3.9",), "3.9"),
