@@ -58,7 +58,7 @@ def validate_on_controller(args: t.Mapping[str, t.Any], runner_type: str) -> lis
     """
     if not HAS_PYDANTIC:
         return problems_of(args, runner_type)
-    options = _by_name(fields_of(runner_type), args)
+    options = by_name(fields_of(runner_type), args)
     problems: list[Problem] = []
     try:
         options = task_model(runner_type, "runs" in options).model_validate(options).model_dump(exclude_none=True)
@@ -108,10 +108,10 @@ def _clean(field: Field, value: t.Any) -> t.Any:
 def _clean_runs(field: Field, entry_fields: tuple[Field, ...], value: t.Any) -> t.Any:
     """Entries as users write them or as an earlier result holds them."""
     entries = _clean(field, value)
-    return entries and [_by_name(entry_fields, without_result_keys(entry)) for entry in entries]
+    return entries and [by_name(entry_fields, without_result_keys(entry)) for entry in entries]
 
 
-def _by_name(fields: t.Iterable[Field], options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+def by_name(fields: t.Iterable[Field], options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """Options under their main names, without what was left open and what is Ansible's own."""
     names = {alias: field.name for field in fields for alias in field.aliases}
     return {

@@ -25,12 +25,13 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.flowops.prefect.plugins.module_utils._fields import (
     accept_results,
     environment_fallbacks,
+    fields_of,
     per_run_fields_of,
 )
 from ansible_collections.flowops.prefect.plugins.module_utils._redact import masked_params
 from ansible_collections.flowops.prefect.plugins.plugin_utils._interrupts import interrupts_raise
 from ansible_collections.flowops.prefect.plugins.plugin_utils._live_output import OPEN_PHASES, LiveOutput, is_open
-from ansible_collections.flowops.prefect.plugins.plugin_utils._models import validate_on_controller
+from ansible_collections.flowops.prefect.plugins.plugin_utils._models import by_name, validate_on_controller
 from ansible_collections.flowops.prefect.plugins.plugin_utils._parent_watch import ends_with_parent
 
 #: One module execution holds at most so long, in seconds: a lost connection is noticed, AWX sees progress.
@@ -75,7 +76,7 @@ class RunnerAction(ActionBase):
         problems = self._problems(args)
         if problems:
             return self._refusal(args, problems)
-        args = self._per_host(args)
+        args = self._per_host(by_name(fields_of(self.runner_type), args))
         if self._task.async_val or self._task.check_mode or not self._watches(args):
             return self._execute(args, wrap_async=self._task.async_val)
         with ends_with_parent() as let_go, interrupts_raise(args.get("on_abort") == "cancel"):

@@ -53,7 +53,9 @@ def test_what_never_starts_is_torn_down_and_explained(
 
 def test_a_wait_that_is_over_says_what_is_waited_for(run_playbook: RunPlaybook, namespace: Namespace) -> None:
     run_id = namespace.make_run("hello", {"name": "Ada"})
-    play = run_playbook(namespace.task(flow_run_id=run_id, image=NO_REGISTRY, wait_timeout=8), hosts=hosts())
+    # As Orion's own flow runner called it.
+    patience = {"job_watch_timeout_seconds": 8}
+    play = run_playbook(namespace.task(flow_run_id=run_id, image=NO_REGISTRY, **patience), hosts=hosts())
     assert play.last["timed_out"] is True
     assert play.last["run"]["diagnosis"]["category"] == "image_missing"
     assert NO_REGISTRY in play.last["msg"]
@@ -191,7 +193,9 @@ def test_quota(run_playbook: RunPlaybook, namespace: Namespace) -> None:
     quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}}
     namespace.apply(quota)
     run_id = namespace.make_run("hello", {"name": "Ada"})
-    play = run_playbook(namespace.task(flow_run_id=run_id, start_timeout=10), hosts=hosts())
+    # As Orion's own flow runner called it.
+    patience = {"pod_watch_timeout_seconds": 10}
+    play = run_playbook(namespace.task(flow_run_id=run_id, **patience), hosts=hosts())
     assert play.last["run"]["diagnosis"]["category"] == "quota_exceeded", play.last["msg"]
 
 
