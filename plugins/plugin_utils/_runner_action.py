@@ -144,11 +144,12 @@ class RunnerAction(ActionBase):
         return result
 
     def _watch(self, args: dict[str, t.Any], let_go: t.Callable[[], None]) -> dict[str, t.Any]:
-        first = self._execute({**args, "wait": False, **self._leaves_waiting(args)})
-        if not is_open(first):
-            return first
         live = LiveOutput(self._show, self._prefix(), _optional_bool(args.get("stream_output")), self._log_lines(args))
+        first = None
         try:
+            first = self._execute({**args, "wait": False, **self._leaves_waiting(args)})
+            if not is_open(first):
+                return first
             last = self._poll(args, first, live)
         except BaseException:
             if args.get("on_abort") == "cancel":
@@ -161,10 +162,17 @@ class RunnerAction(ActionBase):
         """The polls wait for what takes long before a launch and show it."""
         return {"log_cursor": {}} if args.get("stream_output") is None or _true(args["stream_output"]) else {}
 
-    def _cancel(self, args: dict[str, t.Any], first: dict[str, t.Any]) -> None:
-        """The play was interrupted: nobody listens any more, and a message to nobody would be an error."""
+    def _cancel(self, args: dict[str, t.Any], first: dict[str, t.Any] | None) -> None:
+        """The play was interrupted: nobody listens any more, and a message to nobody would be an error.
+
+        :arg first: the first answer; ``None`` where the interrupt came before it. Then only runs that the task names
+            are known: what it was about to make cannot be told.
+        """
         self._display.verbosity = 0
-        self._execute({**self._follow_up(args, first), "state": "cancelled"})
+        if first is not None:
+            self._execute({**self._follow_up(args, first), "state": "cancelled"})
+        elif _names_runs(args):
+            self._execute({**args, "state": "cancelled"})
 
     def _follow_up(self, args: dict[str, t.Any], first: dict[str, t.Any]) -> dict[str, t.Any]:
         """The same task for the runs that the first call found or made, by their ids."""
@@ -322,6 +330,13 @@ def _creates_runs(args: dict[str, t.Any]) -> bool:
     runs = args.get("runs")
     entries = runs if isinstance(runs, list) else []
     return bool(args.get("deployment")) or any(isinstance(one, dict) and one.get("deployment") for one in entries)
+
+
+def _names_runs(args: dict[str, t.Any]) -> bool:
+    """Whether the task says by id which runs it is about."""
+    entries = args.get("runs")
+    named = isinstance(entries, list) and all(isinstance(one, dict) and one.get("flow_run_id") for one in entries)
+    return bool(args.get("flow_run_id") or args.get("flow_run_ids") or named)
 
 
 def _true(value: t.Any) -> bool:

@@ -27,6 +27,7 @@ from engines import (
     wait_until,
     wait_until_gone,
 )
+from lossy_proxy import LossyProxy
 from places import Stage
 from prefect_rest import PrefectRest
 from runner import counted_runs, runner_task
@@ -231,6 +232,22 @@ def test_a_cancel_before_the_start_and_after_the_end(
     assert play.of("Finished").result["run"]["phase"] == "succeeded", "what is over keeps its end"
     assert [rest.state_type(run.id) for run in (due, later, finished)] == ["CANCELLED", "CANCELLED", "COMPLETED"]
     assert [run.executions for run in (due, later, finished)] == [0, 0, 1]
+
+
+def test_a_play_interrupted_before_its_first_answer(
+    start_playbook: StartPlaybook, rest: PrefectRest, api_url: str, state_dir: Path, tmp_path: Path
+) -> None:
+    """Nothing is known of the run but its name: that is enough to cancel it."""
+    (run,) = counted_runs(rest, tmp_path, 1)
+    with_nobody = LossyProxy(api_url, limit=0)
+    play = start_playbook(runner_task(with_nobody.api_url, state_dir, flow_run_id=run.id, on_abort="cancel"))
+    with_nobody.wait_for_client()
+    play.interrupt()
+    with with_nobody:
+        play.wait(60)
+    assert rest.wait_for_state(run.id) == "CANCELLED"
+    assert run.executions == 0
+    wait_until(lambda: not processes_of(state_dir), "the end of the run's processes")
 
 
 @pytest.mark.parametrize("on_abort", ["cancel", "leave"])
