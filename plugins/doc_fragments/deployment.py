@@ -38,6 +38,12 @@ options:
         deployment has.
     type: list
     elements: dict
+  flow_data: &flow_data
+    description:
+      - The source of the flow, for a server of Orion, which keeps it with the deployment in the place of O(entrypoint),
+        O(path) and O(pull_steps). A new deployment there needs it. C(lookup('file', 'hello.py')) reads it from a file
+        of the controller.
+    type: str
   parameters: &parameters
     description:
       - Default parameters of the runs. They replace those that the deployment has.
@@ -51,7 +57,7 @@ options:
     type: dict
   enforce_parameter_schema: &enforce_parameter_schema
     description:
-      - Whether the server refuses runs whose parameters do not fit. The server's own default is V(true).
+      - Whether the server refuses runs whose parameters do not fit. V(true) for a new deployment when left out.
     type: bool
   tags: &tags
     description:
@@ -144,6 +150,7 @@ options:
       entrypoint: *entrypoint
       path: *path
       pull_steps: *pull_steps
+      flow_data: *flow_data
       parameters: *parameters
       parameter_openapi_schema: *parameter_openapi_schema
       enforce_parameter_schema: *enforce_parameter_schema

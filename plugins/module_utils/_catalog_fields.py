@@ -36,6 +36,7 @@ _DEPLOYMENT = (
     Field("flow", "str", "deployment", kind="object_name", longest=255),
     Field("entrypoint", "str", "deployment", kind="entrypoint", longest=1024),
     Field("path", "str", "deployment", kind="line", may_be_empty=True),
+    Field("flow_data", "str", "deployment", longest=1_000_000),
     Field("pull_steps", "list", "deployment", kind="steps", elements="dict", longest=100, may_be_empty=True),
     Field("parameters", "dict", "deployment", kind="parameters", longest=10_000, may_be_empty=True),
     Field("parameter_openapi_schema", "dict", "deployment", kind="json", longest=1000, may_be_empty=True),
@@ -88,6 +89,12 @@ _POOL = (
     Field("description", "str", "pool", longest=65_536, may_be_empty=True),
     _LIMIT,
     Field("paused", "bool", "pool"),
+)
+#: Orion's queues take runs from everywhere.
+_QUEUE_FILTER = (
+    Field("deployments", "list", "filter", kind="deployments", elements="str", longest=100),
+    Field("tags", "list", "filter", kind="tags", elements="str", longest=100),
+    Field("flow_runner_types", "list", "filter", kind="words", elements="str", longest=100),
 )
 
 TABLES: dict[str, Table] = {
@@ -150,7 +157,11 @@ TABLES: dict[str, Table] = {
             Field("type", "str", "pool", kind="line", longest=255),
             Field("base_job_template", "dict", "pool", kind="json", longest=100, may_be_empty=True),
             Field("queues", "list", "pool", elements="dict", longest=1000),
+            Field("filter", "dict", "pool", may_be_empty=True),
         ),
-        {"queues": (*_POOL, Field("priority", "int", "pool", minimum=1, maximum=1_000_000))},
+        {
+            "queues": (*_POOL, Field("priority", "int", "pool", minimum=1, maximum=1_000_000)),
+            "filter": _QUEUE_FILTER,
+        },
     ),
 }

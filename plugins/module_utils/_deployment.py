@@ -12,6 +12,7 @@ import dataclasses
 import os
 import typing as t
 
+from ansible_collections.flowops.prefect.plugins.module_utils._catalog_fit import check_fit, kept
 from ansible_collections.flowops.prefect.plugins.module_utils._catalog_rules import check_options as check_entry
 from ansible_collections.flowops.prefect.plugins.module_utils._catalog_rules import (
     deployment_problems,
@@ -23,6 +24,7 @@ from ansible_collections.flowops.prefect.plugins.module_utils._flow_runner impor
 from ansible_collections.flowops.prefect.plugins.module_utils._flow_source import read_flows, read_prefect_yaml
 from ansible_collections.flowops.prefect.plugins.module_utils._management import Result, Session
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._catalog import Document, RunFilter
+from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._generation import Ability
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._objects import Fields
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._transport import printable
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_yaml import entries_of
@@ -41,6 +43,7 @@ _PLAIN: View = {
     "work_pool_name": "",
     "work_queue_name": "",
     "pull_steps": [],
+    "flow_data": "",
     "parameters": {},
     "parameter_openapi_schema": {},
     "enforce_parameter_schema": True,
@@ -145,6 +148,8 @@ class _Planned:
 def manage(session: Session) -> Result:
     """Look at all of them, refuse what cannot work, and only then begin."""
     entries = _entries(session)
+    for entry in entries:
+        check_fit(session.api.generation, "deployment", entry)
     _read_sources(session, entries)
     absent = session.options.get("state") == "absent"
     deployments = [_plan(session, entry, absent) for entry in entries]
@@ -240,12 +245,26 @@ def _plan(session: Session, entry: View, absent: bool) -> _Planned:
     if absent:
         return _Planned(entry["flow"], entry["name"], entry, found, before, None, [])
     after = planned(before, entry)
+    _refuse_impossible(session, entry, before, after)
     if before is None and after["entrypoint"] and "parameter_openapi_schema" not in entry:
         raise SettingsError(
             f"{entry['flow']}/{entry['name']}: parameter_openapi_schema is missing for a new deployment.",
             "Give virtualenv (or python) to have it read from the code, or give it; {} says that nothing is known.",
         )
-    return _Planned(entry["flow"], entry["name"], entry, found, before, after, differences(before, after))
+    changed = differences(before, kept(session.api.generation, "deployment", after))
+    return _Planned(entry["flow"], entry["name"], entry, found, before, after, changed)
+
+
+def _refuse_impossible(session: Session, entry: View, before: View | None, after: View) -> None:
+    """What the server's generation cannot do to a deployment as it is now."""
+    generation, label = session.api.generation, f"{entry['flow']}/{entry['name']}"
+    if before is None and generation.can(Ability.FLOW_DATA) and not after["flow_data"]:
+        raise SettingsError(
+            f"{label}: flow_data is missing for a new deployment on {generation.name}.", "Give the flow's source."
+        )
+    leaves = before is not None and before["work_pool_name"] and not after["work_pool_name"]
+    if leaves and not generation.can(Ability.LEAVING_POOLS):
+        raise generation.refusal(Ability.LEAVING_POOLS, f"{label}: work_pool_name")
 
 
 def _refuse_same_twice(deployments: t.Sequence[_Planned]) -> None:
@@ -331,7 +350,8 @@ def _change(session: Session, one: _Planned, found: Document) -> None:
     body = request(after, one.changed)
     if body:
         session.catalog.update_deployment(found["id"], body)
-    _mend_schedules(session, one, found)
+    if "schedules" in one.changed:
+        _mend_schedules(session, one, session.catalog.find_deployment(one.flow, one.name) or found)
 
 
 def _mend_schedules(session: Session, one: _Planned, found: Document) -> None:
@@ -340,12 +360,7 @@ def _mend_schedules(session: Session, one: _Planned, found: Document) -> None:
         return
     after = completed(one.wanted["schedules"], [flat(schedule) for schedule in found["schedules"]])
     plan = steps(found["schedules"], after)
-    for schedule in plan.create:
-        session.catalog.create_schedule(found["id"], schedule)
-    for schedule_id, schedule in plan.update.items():
-        session.catalog.update_schedule(found["id"], schedule_id, schedule)
-    for schedule_id in plan.delete:
-        session.catalog.delete_schedule(found["id"], schedule_id)
+    session.catalog.change_schedules(found["id"], plan.create, plan.update, plan.delete)
 
 
 def _pin_runs(session: Session, found: Document) -> None:
@@ -371,8 +386,8 @@ def _result(session: Session, deployments: t.Sequence[_Planned]) -> Result:
         "msg": f"{', '.join(words) or 'nothing to change'} of {len(deployments)} deployments",
         "deployments": listed,
         "diff": {
-            "before": {one.label: _shown(one, one.before) for one in changed if one.before is not None},
-            "after": {one.label: _shown(one, one.after) for one in changed if one.after is not None},
+            "before": {one.label: _shown(session, one, one.before) for one in changed if one.before is not None},
+            "after": {one.label: _shown(session, one, one.after) for one in changed if one.after is not None},
         },
     }
     if len(listed) == 1:
@@ -380,10 +395,11 @@ def _result(session: Session, deployments: t.Sequence[_Planned]) -> Result:
     return result
 
 
-def _shown(one: _Planned, view: View | None) -> View:
+def _shown(session: Session, one: _Planned, view: View) -> View:
     """For a difference: of a change what changes, else all."""
-    names = one.changed if one.action == "changed" else list(view or {})
-    return {name: (view or {})[name] for name in names}
+    if one.action == "changed":
+        return {name: view[name] for name in one.changed}
+    return kept(session.api.generation, "deployment", view)
 
 
 def _answer(session: Session, one: _Planned) -> View:
@@ -392,8 +408,8 @@ def _answer(session: Session, one: _Planned) -> View:
     return {
         "deployment": one.label,
         "deployment_id": deployment_id,
-        "url": f"{session.catalog.ui_address}/deployments/deployment/{deployment_id}" if deployment_id else "",
+        "url": session.catalog.deployment_url(deployment_id) if deployment_id else "",
         "action": one.action,
         "changed_options": one.changed if one.action == "changed" else [],
-        **(view or {}),
+        **kept(session.api.generation, "deployment", view or {}),
     }

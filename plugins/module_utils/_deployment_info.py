@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from ansible_collections.flowops.prefect.plugins.module_utils._catalog_fit import kept
 from ansible_collections.flowops.prefect.plugins.module_utils._deployment import View
 from ansible_collections.flowops.prefect.plugins.module_utils._deployment import described as described_deployment
 from ansible_collections.flowops.prefect.plugins.module_utils._management import Result, Session
@@ -33,9 +34,9 @@ def _view(session: Session, found: Document) -> View:
     return {
         "deployment": f"{found['flow_name']}/{fields.text('name')}",
         "deployment_id": deployment_id,
-        "url": f"{session.catalog.ui_address}/deployments/deployment/{deployment_id}",
+        "url": session.catalog.deployment_url(deployment_id),
         "status": fields.label("status"),
         "created_at": fields.optional_text("created"),
         "updated_at": fields.optional_text("updated"),
-        **described_deployment(found),
+        **kept(session.api.generation, "deployment", described_deployment(found)),
     }

@@ -38,7 +38,10 @@ def read_flow(entrypoint: str) -> dict[str, t.Any]:
 
     flow = load_flow_from_entrypoint(entrypoint)
     schema = parameter_schema(flow)
-    document = schema.model_dump(mode="json") if hasattr(schema, "model_dump") else json.loads(schema.json())
+    if hasattr(schema, "model_dump"):
+        document = schema.model_dump(mode="json")
+    else:
+        document = json.loads(schema.json(exclude_none=True))  # Prefect 2's server takes no empty entries
     return {"name": flow.name, "schema": document}
 
 

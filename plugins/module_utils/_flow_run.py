@@ -21,6 +21,7 @@ from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._dial
     check_same,
     server_key,
 )
+from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._generation import Ability
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._objects import (
     TERMINAL_TYPES,
     Deployment,
@@ -57,6 +58,8 @@ def manage(session: Session) -> Result:
     runs = [_created(session)] if state == "created" else _found(session, missing_is_fine=state == "absent")
     if state == "absent":
         _refuse_live(runs)
+    if state == "cancelled":
+        _refuse_begun(session, runs)
     for run in runs:
         _ACTIONS[state](session, run)
     timed_out = False
@@ -142,6 +145,8 @@ def _check_pool(session: Session, deployment: Deployment) -> None:
     pool = session.catalog.find_pool(name) if name else None
     if not options.get("wait", True) or options.get("wait_timeout") is not None:
         return
+    if not session.api.generation.can(Ability.WORK_POOLS):
+        return  # which queue an agent polls cannot be told
     if pool is None:
         raise SettingsError(
             f"{printable(deployment.full_name, 200)} has no work pool, so no worker launches its runs.",
@@ -165,12 +170,22 @@ def _nothing(_session: Session, _run: _Run) -> None:
     pass
 
 
+def _refuse_begun(session: Session, runs: t.Sequence[_Run]) -> None:
+    """Where nobody tells an engine to end, only what waits for its start can be cancelled."""
+    if session.api.generation.can(Ability.CANCELLING):
+        return
+    for run in runs:
+        if not run.terminal and run.view["state_type"] != "SCHEDULED":
+            raise session.api.generation.refusal(Ability.CANCELLING, f"flow run {run.id}, {run.view['state']}")
+
+
 def _cancel(session: Session, run: _Run) -> None:
     if run.terminal or run.view["state_type"] == "CANCELLING":
         return
     run.action = "cancelled"
     if not session.check_mode:
-        verdict = session.api.propose(run.id, "CANCELLING", message="Cancelled by a play.")
+        wanted = "CANCELLING" if session.api.generation.can(Ability.CANCELLING) else "CANCELLED"
+        verdict = session.api.propose(run.id, wanted, message="Cancelled by a play.")
         if not verdict.accepted and verdict.state_type not in (*TERMINAL_TYPES, "CANCELLING"):
             raise ApiError(f"The server does not cancel flow run {run.id}: {verdict.reason}.", "See the run's page.")
         _refresh(session, [run])

@@ -18,6 +18,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.flowops.prefect.plugins.module_utils._api_settings import api_settings
 from ansible_collections.flowops.prefect.plugins.module_utils._argspec import option_of
 from ansible_collections.flowops.prefect.plugins.module_utils._catalog_fields import TABLES
+from ansible_collections.flowops.prefect.plugins.module_utils._catalog_fit import check_fit
 from ansible_collections.flowops.prefect.plugins.module_utils._catalog_rules import Options, check_options
 from ansible_collections.flowops.prefect.plugins.module_utils._errors import FlowopsError, SettingsError
 from ansible_collections.flowops.prefect.plugins.module_utils._fields import Field
@@ -124,6 +125,7 @@ def _session(name: str, params: t.Mapping[str, t.Any], check_mode: bool, warning
         if isinstance(on_host.get(option), list):
             on_host[option] = [_with_paths_of_this_host(entry, fields) for entry in on_host[option]]
     api = connect(api_settings(api_part))
+    check_fit(api.generation, name, on_host)
     return Session(on_host, api, open_catalog(api), check_mode, warnings)
 
 

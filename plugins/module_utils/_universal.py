@@ -32,6 +32,7 @@ from ansible_collections.flowops.prefect.plugins.module_utils._fields import (
 )
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._client import PrefectApi
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._connect import connect
+from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._generation import Ability
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._job_sources import JobSources
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._objects import Deployment, FlowRun
 from ansible_collections.flowops.prefect.plugins.module_utils._problems import Problem, ProblemsError
@@ -90,6 +91,8 @@ def universal_work(params: t.Mapping[str, t.Any], runner_type: str, secrets: lis
     sources = JobSources(api.transport)
     agent, named = None, named_runs(options)
     if "work_pool" in options:
+        if not api.generation.can(Ability.WORK_POOLS):
+            raise api.generation.refusal(Ability.WORK_POOLS, "work_pool")
         agent = Agent(api, options["work_pool"], options.get("work_queues", []), options.get("limit"), secrets)
         named = [(f"flow run {run_id}", {"flow_run_id": run_id}) for run_id in agent.flow_run_ids()]
     try:

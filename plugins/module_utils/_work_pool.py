@@ -11,10 +11,12 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from ansible_collections.flowops.prefect.plugins.module_utils._catalog_fit import kept
 from ansible_collections.flowops.prefect.plugins.module_utils._errors import ApiError, SettingsError
 from ansible_collections.flowops.prefect.plugins.module_utils._flow_runner import base_job_template
 from ansible_collections.flowops.prefect.plugins.module_utils._management import Result, Session
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._catalog import Document
+from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._generation import Ability
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._objects import Fields
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._transport import printable
 
@@ -30,8 +32,10 @@ _NAMES = {
     "paused": "is_paused",
     "base_job_template": "base_job_template",
     "priority": "priority",
+    "filter": "filter",
 }
-_POOL = ("type", "description", "concurrency_limit", "paused", "base_job_template")
+_FILTER_NAMES = {"deployments": "deployment_ids", "tags": "tags", "flow_runner_types": "flow_runner_types"}
+_POOL = ("type", "description", "concurrency_limit", "paused", "base_job_template", "filter")
 _QUEUE = ("description", "concurrency_limit", "paused", "priority")
 
 
@@ -67,14 +71,23 @@ def described(found: Document, names: t.Iterable[str]) -> View:
         "paused": lambda name: fields.flag(name, False),
         "base_job_template": fields.mapping,
         "priority": lambda name: int(fields.number(name, 1)),
+        "filter": lambda name: _told_filter(fields.sub(name)),
     }
     return {name: readers[name](_NAMES[name]) for name in names}
 
 
-def planned_pool(before: View | None, options: t.Mapping[str, t.Any]) -> View:
-    """What the pool will look like. The type ``ansible``, said or meant, comes with our template."""
-    wanted = {name: options[name] for name in _POOL if name in options}
-    if before is None:
+def _told_filter(fields: Fields) -> View:
+    told = {name: sorted(fields.texts(theirs)) for name, theirs in _FILTER_NAMES.items()}
+    return {name: values for name, values in told.items() if values}
+
+
+def planned_pool(before: View | None, options: t.Mapping[str, t.Any], names: t.Collection[str]) -> View:
+    """What the pool will look like. The type ``ansible``, said or meant, comes with our template.
+
+    :arg names: options that the server knows anything about.
+    """
+    wanted = {name: options[name] for name in names if name in options}
+    if before is None and "type" in names:
         wanted.setdefault("type", OUR_TYPE)
     if wanted.get("type") == OUR_TYPE:
         wanted.setdefault("base_job_template", base_job_template())
@@ -86,6 +99,8 @@ def request(changes: View) -> Document:
     body = {_NAMES[name]: value for name, value in changes.items()}
     if body.get("concurrency_limit") == -1:
         body["concurrency_limit"] = None
+    if "filter" in body:
+        body["filter"] = {_FILTER_NAMES[name]: values for name, values in body["filter"].items()}
     return body
 
 
@@ -96,20 +111,33 @@ def manage(session: Session) -> Result:
     """Look, refuse what cannot work, then begin."""
     options, name = session.options, session.options["name"]
     found = session.catalog.find_pool(name)
-    before = None if found is None else described(found, _POOL)
+    names = list(kept(session.api.generation, "work_pool", dict.fromkeys(_POOL)))
+    before = None if found is None else described(found, names)
     absent = options.get("state") == "absent"
-    pool = _Planned(name, before, None if absent else planned_pool(before, options))
+    if "filter" in options:
+        options["filter"] = _resolved_filter(session, options["filter"])
+    pool = _Planned(name, before, None if absent else planned_pool(before, options, names))
     if not absent:
-        _check(pool)
+        _check(session, pool)
     queues = [] if absent else _plan_queues(session, pool)
     if not session.check_mode:
         _perform(session, pool, queues)
     return _result(session, pool, queues)
 
 
-def _check(pool: _Planned) -> None:
+def _resolved_filter(session: Session, given: View) -> View:
+    """The filter with the ids of its deployments, all of which must exist."""
+    ids = [session.api.read_deployment(name).id for name in given.get("deployments", ())]
+    resolved = {**given, "deployments": ids}
+    return {name: sorted(values) for name, values in resolved.items() if values}
+
+
+def _check(session: Session, pool: _Planned) -> None:
     after = pool.after or {}
-    if pool.before is not None and after["type"] != pool.before["type"]:
+    if after.get("concurrency_limit") == 0 and not session.api.generation.can(Ability.WORK_POOLS):
+        what = f"concurrency_limit: for {session.api.generation.name} a limit of 0 is none."
+        raise SettingsError(what, "Give paused: true, or -1.")
+    if pool.before is not None and after.get("type") != pool.before.get("type"):
         raise SettingsError(
             f"The work pool {printable(pool.name, 100)} has the type {printable(pool.before['type'], 100)}, "
             "which cannot be changed.",

@@ -53,6 +53,26 @@ options:
   paused:
     description: Whether no runs are handed out.
     type: bool
+  filter:
+    description:
+      - Which flow runs an agent gets from a work queue of Orion, those that fit all that is given. It replaces what
+        the queue has. An empty mapping means all runs.
+      - Servers of Orion have work queues with filters in the place of pools. O(name), O(state), O(description),
+        O(concurrency_limit), O(paused) and O(filter) describe one there, and the other options are refused.
+    type: dict
+    suboptions:
+      deployments:
+        description: Runs of these deployments, as C(flow/name) or by UUID. One that does not exist is an error.
+        type: list
+        elements: str
+      tags:
+        description: Runs that have all of these tags.
+        type: list
+        elements: str
+      flow_runner_types:
+        description: Runs whose flow runner is of one of these types.
+        type: list
+        elements: str
   queues:
     description: Work queues of the pool.
     type: list

@@ -98,7 +98,8 @@ def test_waiting_for_what_somebody_else_launches(
     info = {"module": INFO, "flow_run_ids": ids, "history": True, "log_limit": 100, "artifacts": True}
     result = play(fine, info).check()
     found = {run["flow_run_id"]: run for run in result.last["flow_runs"]}
-    assert [state["state"] for state in found[ids[0]]["history"]] == ["Scheduled", "Running", "Completed"]
+    history = [state["state"] for state in found[ids[0]]["history"]]
+    assert [state for state in history if state != "Late"] == ["Scheduled", "Running", "Completed"]
     assert "Hello, world!" in [record["message"] for record in found[ids[0]]["logs"]]
     assert found[ids[0]]["artifacts"] == []
 

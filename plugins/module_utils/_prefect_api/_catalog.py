@@ -7,7 +7,7 @@
 """What the management modules ask of a Prefect API: deployments, pools, and runs by filter.
 
 Runs that are launched here go through :class:`PrefectApi`. Documents are the server's own, in the words of Prefect 3;
-``_catalog_v3`` and its successors translate where a generation uses others.
+the file of a generation translates where it uses others.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import abc
 import dataclasses
 import typing as t
 
+from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._generation import Generation
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._transport import Transport
 
 Document = dict[str, t.Any]
@@ -47,13 +48,17 @@ class RunFilter:
 class Catalog(abc.ABC):
     """What one Prefect server holds. Errors are those of :class:`PrefectApi`."""
 
+    #: Whose words it speaks.
+    generation: t.ClassVar[Generation]
+    #: Where a generation's pages show a deployment.
+    _page_of_deployment: t.ClassVar[str] = "deployments/deployment"
+
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
-    @property
-    def ui_address(self) -> str:
-        """Where people look at things."""
-        return self._transport.url.removesuffix("/api")
+    def deployment_url(self, deployment_id: str) -> str:
+        """Where people look at the deployment."""
+        return f"{self._transport.url.removesuffix('/api')}/{self._page_of_deployment}/{deployment_id}"
 
     # --- deployments -------------------------------------------------------------------------------------------
 
@@ -78,22 +83,24 @@ class Catalog(abc.ABC):
         """Remove it; its runs stay."""
 
     @abc.abstractmethod
-    def create_schedule(self, deployment_id: str, body: Document) -> None:
-        """Add a schedule."""
+    def change_schedules(
+        self,
+        deployment_id: str,
+        create: t.Sequence[Document],
+        update: t.Mapping[str, Document],
+        delete: t.Sequence[str],
+    ) -> None:
+        """Make, change and remove schedules, in this order; one that goes takes the runs that it has made with it.
 
-    @abc.abstractmethod
-    def update_schedule(self, deployment_id: str, schedule_id: str, body: Document) -> None:
-        """Change a schedule."""
-
-    @abc.abstractmethod
-    def delete_schedule(self, deployment_id: str, schedule_id: str) -> None:
-        """Remove a schedule and the runs that it has made for the future."""
+        :arg update: by id; ``delete`` are ids.
+        """
 
     @abc.abstractmethod
     def schema_problems(self, schema: Document, values: Document) -> list[str]:
         """Where values do not fit a JSON schema, as the server sees it; missing ones are no problem."""
 
     # --- pools -------------------------------------------------------------------------------------------------
+    # Orion's work queues with filters stand here for pools: both say which runs are handed out, and how many.
 
     @abc.abstractmethod
     def find_pool(self, name: str) -> Document | None:

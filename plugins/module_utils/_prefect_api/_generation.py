@@ -23,6 +23,18 @@ class Ability(enum.Enum):
     CANCELLING = "ask an engine to end"
     RERUN = "take a finished flow run up again"
     ARTIFACTS = "keep artifacts"
+    WORK_POOLS = "keep work pools"
+    LEAVING_POOLS = "take a deployment out of its work pool"
+    QUEUE_FILTERS = "hand out flow runs by filters"
+    DEPLOYMENT_LIMITS = "limit how many flow runs of a deployment run at once"
+    NAMED_SCHEDULES = "keep a slug or parameters with a schedule"
+    MANY_SCHEDULES = "keep several schedules, or one that is off, limited or an interval in a time zone"
+    PLACES_OF_CODE = "load code from a place that the deployment names"
+    FLOW_DATA = "keep the code of a flow"
+    SCHEMAS = "check the parameters of flow runs"
+    DESCRIPTIONS = "keep description and version of a deployment"
+    JOB_VARIABLES = "keep job variables"
+    PARTS_OF_NAMES = "find flow runs by a part of their name"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,8 +63,22 @@ class Generation:
         return ApiError(f"{what}: {self.name} cannot {ability.value}.", self.lacks[ability], "unsupported_server")
 
 
-PREFECT3 = Generation("Prefect 3", re.compile(r"3(\.|$)"), "prefect==3.*")
-PREFECT2 = Generation("Prefect 2.20", re.compile(r"2\.20(\.|$)"), "prefect==2.20.*")
+_OF_ORION_ALONE = {
+    Ability.QUEUE_FILTERS: "Give the deployments a work queue of a pool.",
+    Ability.FLOW_DATA: "Give entrypoint, and path or pull_steps.",
+}
+PREFECT3 = Generation("Prefect 3", re.compile(r"3(\.|$)"), "prefect==3.*", lacks=_OF_ORION_ALONE)
+PREFECT2 = Generation(
+    "Prefect 2.20",
+    re.compile(r"2\.20(\.|$)"),
+    "prefect==2.20.*",
+    lacks={
+        **_OF_ORION_ALONE,
+        Ability.LEAVING_POOLS: "Delete the deployment and create it again.",
+        Ability.DEPLOYMENT_LIMITS: "Give the deployment a work queue of its own with a limit.",
+        Ability.NAMED_SCHEDULES: "Make a deployment for each set of parameters, and leave slug out.",
+    },
+)
 ORION = Generation(
     "Orion 2.0b6",
     re.compile(r"2\.0b6$"),
@@ -63,6 +89,16 @@ ORION = Generation(
         "which stops what runs here.",
         Ability.RERUN: "Make a new flow run.",
         Ability.ARTIFACTS: "Leave artifacts out.",
+        Ability.WORK_POOLS: "Use work queues with filters: name and filter of flowops.prefect.work_pool.",
+        Ability.LEAVING_POOLS: "Leave work_pool_name out.",
+        Ability.DEPLOYMENT_LIMITS: "Give a work queue with a filter a limit.",
+        Ability.NAMED_SCHEDULES: "Make a deployment for each set of parameters, and leave slug out.",
+        Ability.MANY_SCHEDULES: "Make a deployment for each schedule, and switch it off with paused.",
+        Ability.PLACES_OF_CODE: "Give the code itself as flow_data.",
+        Ability.SCHEMAS: "Leave it out.",
+        Ability.DESCRIPTIONS: "Leave it out, or give tags.",
+        Ability.JOB_VARIABLES: "Give flow_runner.",
+        Ability.PARTS_OF_NAMES: "Use tags, or flow_run_ids.",
     },
 )
 GENERATIONS = (PREFECT3, PREFECT2, ORION)
