@@ -108,6 +108,7 @@ def down() -> str:
     """Stop the engine that :func:`up` started and say so."""
     with environments.locked(FOLDER / "lock"):
         stopped = stop(PID_FILE)
+        remove_runtime(FOLDER / "root")
     return f"Docker Engine: {'stopped' if stopped else 'nothing of ours was running'}"
 
 
@@ -139,12 +140,10 @@ def start(root: Path, where: str, pid_file: Path, log: Path, *words: str) -> int
     if os.geteuid() != 0:
         raise NoEngine("only root can start a Docker Engine")
     root.mkdir(parents=True, exist_ok=True)
-    # Sockets have short paths; what lies there is gone with the daemon.
-    runtime = Path("/run") / f"flowops-docker-{hashlib.sha256(str(root).encode()).hexdigest()[:8]}"
-    options = ["--data-root", str(root), "--exec-root", str(runtime), "--pidfile", str(pid_file), "--host", where]
+    options = ["--data-root", str(root), "--exec-root", str(_runtime(root)), "--pidfile", str(pid_file)]
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [str(program), *options, *words],
+            [str(program), *options, "--host", where, *words],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -160,6 +159,26 @@ def start(root: Path, where: str, pid_file: Path, log: Path, *words: str) -> int
             raise NoEngine(f"dockerd {'ended' if process.poll() is not None else 'did not answer in time'}\n{tail}")
         time.sleep(0.2)
     return process.pid
+
+
+def _runtime(root: Path) -> Path:
+    """Where a daemon keeps what it needs while it runs: sockets have short paths."""
+    return Path("/run") / f"flowops-docker-{hashlib.sha256(str(root).encode()).hexdigest()[:8]}"
+
+
+def remove_runtime(root: Path) -> None:
+    """Remove what a daemon of our own needed while it ran, once it has ended for good.
+
+    It leaves a network namespace mounted there, and with live-restore its data folder over itself. Lazily, since what
+    it had mounted below may take a moment to go.
+    """
+    runtime = _runtime(root)
+    mounts = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+    for mounted in mounts:
+        if mounted == str(root) or mounted.startswith(f"{runtime}/"):
+            subprocess.run(["umount", "--lazy", mounted], check=True)
+    if runtime.exists():
+        shutil.rmtree(runtime)
 
 
 def stop(pid_file: Path, number: signal.Signals = signal.SIGTERM) -> bool:

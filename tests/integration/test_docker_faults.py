@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,13 +38,9 @@ class Daemon:
         """End it in good order; what it ran ends with it, unless it was told otherwise."""
         docker_engine.stop(self.folder / "pid")
 
-    def unmount(self) -> None:
-        """With live-restore the engine mounts its data folder over itself and leaves it so.
-
-        Lazily, since what the engine had mounted below may take a moment to go.
-        """
-        if f" {self.folder / 'root'} " in Path("/proc/self/mounts").read_text():
-            subprocess.run(["umount", "--lazy", self.folder / "root"], check=True)
+    def clean_up(self) -> None:
+        """Remove what it leaves outside of its folder."""
+        docker_engine.remove_runtime(self.folder / "root")
 
 
 @pytest.fixture(params=["containers end with it", "containers live on"])
@@ -61,7 +56,7 @@ def daemon(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         for container in docker_engine.docker("ps", "-aq", host=made.host).stdout.split():
             docker_engine.docker("rm", "--force", container, host=made.host)
         made.stop()
-        made.unmount()
+        made.clean_up()
 
 
 def test_an_engine_restarted_in_mid_run(

@@ -290,22 +290,25 @@ def older_servers(words: Sequence[str]) -> Outcome:
     return real_servers(*tests, options=["--dist=loadfile"])(words)
 
 
-def with_engine(engine: str, pattern: str) -> Callable[[Sequence[str]], Outcome]:
-    """Tests that need an engine; one that is not there is brought up for them, and taken down again."""
+def with_engine(engine: str, pattern: str, helpers: Sequence[str] = ()) -> Callable[[Sequence[str]], Outcome]:
+    """Tests that need an engine; one that is not there is brought up for them, and taken down again.
+
+    :arg helpers: engines that may be brought up on the way.
+    """
 
     def run(words: Sequence[str]) -> Outcome:
         command: list[str | Path] = [sys.executable, CHECKOUT / "tests" / "engines" / "up_down.py"]
-        was_there = execute([*command, "status", engine], CHECKOUT).returncode == 0
-        up = execute([*command, "up", engine], CHECKOUT)
-        announce(up.stdout.rstrip())
-        if up.returncode:
-            return Outcome(skipped=[f"tests of the {engine} runner: {up.stdout.strip()}"])
+        missing = [one for one in (engine, *helpers) if execute([*command, "status", one], CHECKOUT).returncode]
         try:
+            up = execute([*command, "up", engine], CHECKOUT)
+            announce(up.stdout.rstrip())
+            if up.returncode:
+                return Outcome(skipped=[f"tests of the {engine} runner: {up.stdout.strip()}"])
             tests = sorted(str(path.relative_to(CHECKOUT)) for path in CHECKOUT.glob(pattern))
             return real_servers(*tests)(words)
         finally:
-            if not was_there:
-                announce(execute([*command, "down", engine], CHECKOUT).stdout.rstrip())
+            if missing:
+                announce(execute([*command, "down", *missing], CHECKOUT).stdout.rstrip())
 
     return run
 
@@ -322,7 +325,8 @@ PARTS = {
         Part("integration", real_servers(INTEGRATION, options=OTHERS), alone=True),
         Part("generations", older_servers, alone=True),
         Part("docker", with_engine("docker", DOCKER_TESTS), alone=True),
-        Part("kubernetes", with_engine("kubernetes", KUBERNETES_TESTS), alone=True),
+        # The Docker Engine makes the image of the pods.
+        Part("kubernetes", with_engine("kubernetes", KUBERNETES_TESTS, helpers=["docker"]), alone=True),
     )
 }
 GROUPS = {"sanity": [name for name in PARTS if name.startswith("sanity-")], "unit": ["units", "units-host"]}
