@@ -14,7 +14,9 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import re
 import typing as t
+import unicodedata
 
 from ansible_collections.flowops.prefect.plugins.module_utils._fields import settings_fields_of
 from ansible_collections.flowops.prefect.plugins.module_utils._problems import Problem, ProblemsError, described
@@ -31,6 +33,8 @@ _ENGINE_COMMANDS = ("python -m prefect.engine", "prefect flow-run execute")
 _WORKERS_OWN = ("command", "env", "name", "stream_output")
 
 _CONTAINER = "prefect-job"
+
+_NOT_IN_LABEL = re.compile(r"[^a-zA-Z0-9._-]+")
 
 #: A manifest that says nothing beyond the options.
 _BARE_JOB = {"metadata": {}, "spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [{}]}}}}
@@ -122,12 +126,36 @@ def _kubernetes(given: Document, found: PoolSettings) -> None:
         if seconds != usual:
             ours = "wait_timeout" if name.startswith("job") else "start_timeout"
             found.warnings.append(f"{name} ({seconds}) is not taken over; give {ours} in the task")
-    labels = given.pop("labels", None)
+    beside = {name: given.pop(name, None) for name in ("labels", "annotations")}
     manifest = given.pop("job_manifest", None)
     if isinstance(manifest, dict):
         _lift(_without_null(copy.deepcopy(manifest)), found)
-    if labels:
-        found.settings["labels"] = {**found.settings.get("labels", {}), **labels}
+    _add_names(found, "labels", beside["labels"], _label)
+    _add_names(found, "annotations", beside["annotations"], lambda value: value)
+
+
+def _add_names(found: PoolSettings, option: str, more: t.Any, of_value: t.Callable[[t.Any], t.Any]) -> None:
+    """What stands beside the manifest on top of what is in it. What is no mapping is left to the checks of options."""
+    parts = [part for part in (found.settings.get(option), more) if part]
+    strange = [part for part in parts if not isinstance(part, dict)]
+    merged = {
+        _label_key(str(key)): of_value(value) for part in parts if part not in strange for key, value in part.items()
+    }
+    if parts:
+        found.settings[option] = strange[0] if strange else merged
+
+
+def _label(value: t.Any, longest: int = 63) -> t.Any:
+    """Workers make of any text one that Kubernetes takes; where nothing would be left of it, it stays."""
+    if not isinstance(value, str):
+        return value
+    plain = unicodedata.normalize("NFKD", value).encode("ascii", "ignore").decode()
+    return _NOT_IN_LABEL.sub("-", plain)[:longest].strip("._-") or value
+
+
+def _label_key(key: str) -> str:
+    prefix, slash, name = key.partition("/")
+    return f"{_label(prefix, 253)}/{_label(name)}" if slash else str(_label(key))
 
 
 def _without_null(part: t.Any) -> t.Any:
@@ -170,9 +198,9 @@ def _lift(job: Document, found: PoolSettings) -> None:
         for name in names:
             place.pop(name, None)
     env = container.pop("env", None)
-    listed = env if isinstance(env, list) else []
-    found.env.update(environment_of(listed))
-    references = [entry for entry in listed if isinstance(entry, dict) and "valueFrom" in entry]
+    listed = [entry for entry in env if isinstance(entry, dict)] if isinstance(env, list) else []
+    references = [entry for entry in listed if "valueFrom" in entry or "$(" in str(entry.get("value"))]
+    found.env.update(environment_of([entry for entry in listed if entry not in references]))
     if container.pop("name", _CONTAINER) != _CONTAINER:
         found.warnings.append(f"the first container of job_manifest is called {_CONTAINER}")
     pod.setdefault("restartPolicy", "Never")

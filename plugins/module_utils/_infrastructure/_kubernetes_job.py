@@ -199,9 +199,10 @@ def _container(job: dict[str, t.Any]) -> dict[str, t.Any]:
 def _identify(job: dict[str, t.Any], launch: Launch, namespace: str) -> None:
     """Name, labels and annotations: of the user, of Prefect, and ours, which win."""
     settings = launch.settings
+    # Not as Prefect's worker calls them: it watches whatever has its labels and reports states of such runs.
     prefects = {
-        "prefect.io/flow-run-id": launch.key.flow_run_id,
-        "prefect.io/flow-run-name": slug(launch.flow_run_name, launch.key.flow_run_id),
+        "io.prefect.flow-run-id": launch.key.flow_run_id,
+        "io.prefect.flow-run-name": slug(launch.flow_run_name, launch.key.flow_run_id),
     }
     ours = our_labels(launch.key, launch.token)
     annotations = {

@@ -106,17 +106,17 @@ class TestManifest:
 
     def test_labels_of_job_and_pod(self):
         """The user's win over Prefect's; those that tell whose a Job is win over all."""
-        job = job_of(labels={"team": "data", "prefect.io/flow-run-name": "mine", "flowops.prefect/attempt": "9"})
+        job = job_of(labels={"team": "data", "io.prefect.flow-run-name": "mine", "flowops.prefect/attempt": "9"})
         for labels in (job["metadata"]["labels"], job["spec"]["template"]["metadata"]["labels"]):
             assert labels == {
                 "team": "data",
-                "prefect.io/flow-run-id": RUN,
-                "prefect.io/flow-run-name": "mine",
+                "io.prefect.flow-run-id": RUN,
+                "io.prefect.flow-run-name": "mine",
                 "flowops.prefect/flow-run-id": RUN,
                 "flowops.prefect/attempt": "1",
                 "flowops.prefect/token": str(uuid.UUID(int=7)),
             }
-        assert job_of()["metadata"]["labels"]["prefect.io/flow-run-name"] == "my-flow"
+        assert job_of()["metadata"]["labels"]["io.prefect.flow-run-name"] == "my-flow"
 
     def test_what_is_not_given_is_left_to_the_cluster(self):
         pod = pod_of(job_of())

@@ -113,9 +113,30 @@ def test_kubernetes_options_come_out_of_the_manifest():
     assert found.env == {"A": "1"}
 
 
+def test_labels_and_annotations_become_what_kubernetes_takes():
+    job = manifest()
+    job["metadata"]["labels"] = {"team": "Größe & Co.", "my team/tier": "-hot-"}
+    found = pool_settings(
+        "kubernetes",
+        {"job_manifest": job, "labels": {"of everybody": "x" * 70, "none": "?"}, "annotations": {"a b": "as it is, é"}},
+    )
+    assert found.settings["labels"] == {"team": "Groe-Co", "my-team/tier": "hot", "of-everybody": "x" * 63, "none": "?"}
+    assert found.settings["annotations"] == {"a-b": "as it is, é"}
+    assert found.warnings == []
+
+
+@pytest.mark.parametrize("strange", [["a"], "a=b", 7])
+def test_labels_that_are_no_mapping_are_left_to_the_checks(strange):
+    job = manifest()
+    job["metadata"]["labels"] = {"team": 1}
+    assert pool_settings("kubernetes", {"job_manifest": job}).settings["labels"] == {"team": 1}
+    assert pool_settings("kubernetes", {"job_manifest": job, "labels": strange}).settings["labels"] == strange
+
+
 def test_an_edited_manifest_is_the_base():
     reference = {"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}
-    job = manifest(env=[{"name": "A", "value": 1}, reference], name="other")
+    built = {"name": "URL", "value": "https://$(HOST)/"}
+    job = manifest(env=[{"name": "A", "value": 1}, reference, built], name="other")
     job["spec"]["template"]["spec"]["priorityClassName"] = "batch"
     found = pool_settings("kubernetes", {"job_manifest": job})
     assert found.settings["job"] == {
@@ -127,7 +148,7 @@ def test_an_edited_manifest_is_the_base():
                 "spec": {
                     "restartPolicy": "Never",
                     "priorityClassName": "batch",
-                    "containers": [{"name": "prefect-job", "env": [reference]}],
+                    "containers": [{"name": "prefect-job", "env": [reference, built]}],
                 }
             }
         },
