@@ -70,8 +70,8 @@ notes:
     and waits on. Without either it cannot.
   - B(An exit code says nothing about the flow.) The engine exits with 0 for a failed flow. RV(runs[].state) comes
     from the server, and RV(runs[].diagnosis) explains what went wrong with reason and remedy.
-  - B(Jobs) are called C(flowops-<flow run id>-<attempt>) and have the labels C(prefect.io/flow-run-id),
-    C(prefect.io/flow-run-name) and some that begin with C(flowops.prefect/), and so have their pods. One of that name
+  - B(Jobs) are called C(flowops-<flow run id>-<attempt>) and have the labels C(io.prefect.flow-run-id),
+    C(io.prefect.flow-run-name) and some that begin with C(flowops.prefect/), and so have their pods. One of that name
     without the right labels is an error and stays untouched. They stay when they are over, unless
     O(finished_job_ttl) says otherwise or the task says O(state=absent). A run that is stopped loses its Job, since
     deleting is how a pod is ended.
