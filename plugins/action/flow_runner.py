@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.flowops.prefect.plugins.plugin_utils._runner_action import RunnerAction
+from ansible_collections.flowops.prefect.plugins.plugin_utils._agent_action import AgentAction
 
 
-class ActionModule(RunnerAction):
+class ActionModule(AgentAction):
     """Runs flow runs on whichever infrastructure they ask for."""
 
     runner_type = "universal"

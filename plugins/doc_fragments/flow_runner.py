@@ -37,7 +37,10 @@ options:
       - A run that cannot be launched is reported to the server as crashed with the reason, a warning tells of it, and
         the others go on. Where an infrastructure cannot be reached its runs stay scheduled.
       - The host appears as a worker of the pool.
-      - There is no live output, and O(wait_timeout) says how long the cycle watches.
+      - There is no output of the runs, and O(wait_timeout) says how long the cycle watches.
+      - An agent that is told to end takes up nothing more, brings what it is just launching to its end, and leaves what
+        is live to itself. A signal to C(ansible-playbook) tells it, and so does a controller or a connection that is
+        gone.
     type: str
   work_queues:
     description:
@@ -46,9 +49,21 @@ options:
     elements: str
   limit:
     description:
-      - How many due runs one cycle takes up at most. As many as the server hands out when left out.
-      - O(concurrency) says how many may be live at once.
+      - How many runs of O(work_pool) may be live here at once. What earlier cycles launched here counts, and so do runs
+        that wait here for a place (see O(concurrency)), that are paused with their engine alive, or that wait for a
+        retry of their own. Runs that others launched do not count.
+      - As many as the server hands out when left out.
+      - Here is the host with its O(state_dir) for V(subprocess), the Docker Engine for V(docker), and the namespace for
+        V(kubernetes). Agents that share one of them share what is live there.
     type: int
+  serve:
+    description:
+      - Whether the task goes on taking up what becomes due in O(work_pool), until O(wait_timeout) is over, or for ever
+        when that is left out. Without it the task is one cycle, which ends when the runs that it has taken up do.
+      - The pool is asked every O(poll_interval) seconds, a quarter less or more by chance.
+      - How the runs end does not fail the task. A line in the play tells what becomes of each.
+      - A server or a host that does not answer is asked again and again.
+    type: bool
   env: &env
     description:
       - Environment variables of the engine, laid over those of work pool, deployment and flow run, name by name. Those

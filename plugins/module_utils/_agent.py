@@ -4,7 +4,7 @@
 
 # PRIVATE: this module_util may change or vanish without notice.
 
-"""One cycle of an agent: what is due in a work pool, and what becomes of runs that cannot be launched.
+"""An agent of a work pool: which runs it takes up, and what becomes of those that cannot be launched.
 
 What is wrong with a run is reported to the server, so that nobody tries it for ever. What is wrong with this place (an
 engine that does not answer) leaves the run to others, or to the next cycle.
@@ -12,6 +12,7 @@ engine that does not answer) leaves the run to others, or to the next cycle.
 
 from __future__ import annotations
 
+import random
 import socket
 import time
 import typing as t
@@ -24,23 +25,33 @@ from ansible_collections.flowops.prefect.plugins.module_utils._errors import (
     InfrastructureUnreachable,
 )
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._client import PrefectApi
+from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._paging import PAGE
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._work_pool_polls import (
     HEARTBEAT,
     WorkPoolPolls,
 )
 from ansible_collections.flowops.prefect.plugins.module_utils._redact import Redactor
 
+#: Where others work on the pool too, each run is picked by chance from so many.
+SPREAD = 8
+
 
 class Agent:
     """Takes runs from one work pool.
 
     :arg queues: names; empty for all queues of the pool.
-    :arg limit: how many due runs one cycle takes up; ``None`` for as many as the server hands out.
+    :arg limit: how many runs may be live here at once; ``None`` for as many as the server hands out.
     :arg secrets: what must not reach the server with a reason; may grow.
+    :ivar others: whether others have been seen to take runs from the pool.
     """
 
     def __init__(
-        self, api: PrefectApi, pool: str, queues: t.Sequence[str], limit: int | None, secrets: list[str]
+        self,
+        api: PrefectApi,
+        pool: str,
+        queues: t.Sequence[str],
+        limit: int | None,
+        secrets: list[str],
     ) -> None:
         self.api = api
         self.polls = WorkPoolPolls(api.transport, pool, queues)
@@ -49,12 +60,70 @@ class Agent:
         self.check_mode = False
         self.changed = False
         self.warnings: list[str] = []
+        self.others = False
+        self._queues: dict[str, str] = {}
+        self._known: set[str] = set()
+        self._claimed: set[str] = set()
+        self._resting: set[str] = set()
         self._refused: dict[str, str] = {}
         self._next_heartbeat = 0.0
 
-    def flow_run_ids(self) -> list[str]:
+    # --- which runs ------------------------------------------------------------------------------------------
+
+    def first_look(self) -> list[str]:
         """What is under way in the pool, since some of it may be ours to watch, and what is due."""
-        return list(dict.fromkeys((*self.polls.under_way(), *self.polls.due(self.limit))))
+        due = self._due()
+        self._claimed.update(self.polls.under_way())
+        self._resting.update(self.polls.resting())
+        self._resting.difference_update(due)
+        found = list(dict.fromkeys((*sorted(self._claimed), *sorted(self._resting), *due)))
+        self._known.update(found)
+        return found
+
+    def next_look(self, live: int) -> list[str]:
+        """What has become due since; nothing while there is no room for it."""
+        room = self._room(live)
+        if room == 0:
+            return []
+        due = self._due() if room is None else self._due(room * SPREAD + len(self._known))
+        found = self._picked([flow_run_id for flow_run_id in due if flow_run_id not in self._known], room)
+        self._known.update(found)
+        return found
+
+    def admitted(self, flow_run_ids: t.Sequence[str], here: t.Collection[str], live: int) -> set[str]:
+        """Which of them are dealt with: what is live here or claimed, and of the rest as many as there is room for.
+
+        :arg flow_run_ids: in the order of their priority.
+        :arg here: those of them that are live here.
+        :arg live: how many others are.
+        """
+        kept = {one for one in flow_run_ids if one in here or one in self._claimed}
+        self.others = self.others or any(one not in here for one in kept)
+        rest = [one for one in flow_run_ids if one not in kept and one not in self._resting]
+        fresh = self._picked(rest, self._room(live + len(here)))
+        self.put_back(set(rest).difference(fresh))
+        return kept.union(fresh)
+
+    def put_back(self, flow_run_ids: t.Iterable[str]) -> None:
+        """They may be taken up by a later look."""
+        self._known.difference_update(flow_run_ids)
+
+    def _due(self, limit: int = PAGE) -> list[str]:
+        found = self.polls.due(limit)
+        self._queues.update(found)
+        return list(found)
+
+    def _picked(self, due: t.Sequence[str], room: int | None) -> list[str]:
+        """The first ones. Where others look too, they would go for the same: some of the first in the same queue."""
+        if room is None or not self.others:
+            return list(due[:room])
+        alike = [one for one in due[: room * SPREAD] if self._queues.get(one) == self._queues.get(due[0])]
+        return random.sample(alike, room) if len(alike) > room else list(due[:room])
+
+    def _room(self, live: int) -> int | None:
+        return None if self.limit is None else max(0, self.limit - live)
+
+    # --- what the server is told -----------------------------------------------------------------------------
 
     def show_up(self) -> None:
         """Tell the server that somebody works on the pool; without it nothing is lost but a light in the UI."""

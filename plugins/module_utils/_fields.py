@@ -174,6 +174,7 @@ _FLOW_RUNNER = (
     Field("work_pool", "str", "flow_runner", kind="text", longest=255),
     Field("work_queues", "list", "flow_runner", kind="words", elements="str", longest=100),
     Field("limit", "int", "flow_runner", minimum=1, maximum=1000, unit="runs"),
+    Field("serve", "bool", "flow_runner", default=False),
 )
 
 _SUBPROCESS = (

@@ -191,8 +191,8 @@ class Reconciler:
     # --- looking ---------------------------------------------------------------------------------------------------
 
     def begin(self, runs: t.Sequence[Tracked], state: str) -> None:
-        """First look at everything; turns the rerun policies into attempt numbers."""
-        self._runs, self._launching = runs, state == "launched"
+        """First look at runs, which join those that are known; turns the rerun policies into attempt numbers."""
+        self._runs, self._launching = [*self._runs, *runs], state == "launched"
         self._look_here(runs)
         self._look_at_server(runs)
         for tracked in runs:

@@ -74,9 +74,11 @@ def _sources(options: _Options, runner_type: str) -> t.Iterator[Problem]:
     if not any(_has(options, name) for name in sources):
         others = f"{', '.join(sources[1:-1])} and {sources[-1]}"
         yield Problem(sources[0], f"is missing, and so are {others}: the task names no flow run", "Give one of them.")
-    for name in ("work_queues", "limit"):
+    for name in ("work_queues", "limit", "serve"):
         if _has(options, name) and not _has(options, "work_pool"):
             yield Problem(name, "is about a work pool, and none is given", "Give work_pool, or remove it.")
+    if options.get("serve") is True and options.get("wait") is False:
+        yield Problem("serve", "goes on with cycles, and wait is false", "Remove one of them.")
     if _has(options, "work_pool") and options.get("state") in ("cancelled", "absent"):
         remedy = "Give the runs' ids; flow_run_info finds them."
         yield Problem("work_pool", f"would be about every run there, and state is {options['state']}", remedy)

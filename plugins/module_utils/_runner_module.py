@@ -16,6 +16,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.flowops.prefect.plugins.module_utils._agent_cycle import AgentCycle
 from ansible_collections.flowops.prefect.plugins.module_utils._api_settings import api_settings
 from ansible_collections.flowops.prefect.plugins.module_utils._argspec import argument_spec
 from ansible_collections.flowops.prefect.plugins.module_utils._decide import Phase, Step
@@ -42,7 +43,6 @@ from ansible_collections.flowops.prefect.plugins.module_utils._together import (
     NOT_CREATED,
     Planned,
     Work,
-    run_cycle,
     run_together,
 )
 
@@ -99,18 +99,9 @@ def _done(work: Work, infrastructures: Infrastructures, check_mode: bool, diff_m
     def runner_of(kind: str, task: Task) -> TaskRunner:
         return TaskRunner(task, infrastructures[kind](task, check_mode), work.api, check_mode)
 
-    if work.agent is None:
-        runners = [runner_of(kind, task) for kind, task in work.tasks]
-        return run_together(runners, diff_mode)
-    work.agent.check_mode = check_mode
-    work.agent.show_up()
-    runners = []
-    for kind, task in work.tasks:
-        try:
-            runners.append(runner_of(kind, task))
-        except FlowopsError as error:
-            work.agent.leave(kind, error)
-    return run_cycle(runners, work.agent, diff_mode)
+    if work.pool is None:
+        return run_together([runner_of(kind, task) for kind, task in work.tasks], diff_mode)
+    return AgentCycle(work.pool, runner_of, check_mode).run(diff_mode)
 
 
 class TaskRunner:
@@ -134,6 +125,10 @@ class TaskRunner:
             concurrency=task.concurrency,
         )
         self.storage = StorageCheck(api, infrastructure.type, task.storage_check)
+        #: Called before anything is done for a launch; what it raises keeps the run from being launched.
+        self.before_launch: t.Callable[[], None] = _nothing
+        #: Whether the task is about one run, so that it needs no place among others.
+        self.alone = len(task.requests) == 1
         self._checked: set[str] = set()
         self.planned: list[Planned] = []
         self.chunks: dict[str, LogChunk] = {}
@@ -150,6 +145,13 @@ class TaskRunner:
     def begin(self) -> None:
         """Look at what is there."""
         self.reconciler.begin([tracked for tracked in self.runs if tracked.flow_run_id != NOT_CREATED], self.task.state)
+
+    def join(self, requests: t.Sequence[RunRequest]) -> list[Planned]:
+        """More runs, found and looked at; for whom the task is not the whole."""
+        more = [self._resolve(request) for request in requests]
+        self.reconciler.begin([one.tracked for one in more], self.task.state)
+        self.planned += more
+        return more
 
     def settle(self) -> None:
         """Do what was asked for, as far as it goes without waiting."""
@@ -197,6 +199,7 @@ class TaskRunner:
     def _plan(
         self, request: RunRequest, tracked: Tracked, key: AttemptKey, token: str, inheritable: list[str]
     ) -> Launch:
+        self.before_launch()
         if tracked.run is not None:
             runs = (other.run for other in self.runs)
             others = (run.deployment_id for run in runs if run is not None and run.deployment_id is not None)
@@ -224,7 +227,7 @@ class TaskRunner:
 
     def _concurrency(self) -> int | None:
         """Engines need a processor each while they import Prefect: twice the processors is what measured best."""
-        if self.task.concurrency is not None or len(self.task.requests) == 1:
+        if self.task.concurrency is not None or self.alone:
             return self.task.concurrency
         return 2 * (os.cpu_count() or 1)
 
@@ -340,3 +343,7 @@ def _key_salt(request: RunRequest) -> str:
     if not request.label.startswith("runs["):
         return ""
     return json.dumps(request.parameters, sort_keys=True, default=str)
+
+
+def _nothing() -> None:
+    """Nobody has anything against a launch."""

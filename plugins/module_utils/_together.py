@@ -13,7 +13,6 @@ import json
 import time
 import typing as t
 
-from ansible_collections.flowops.prefect.plugins.module_utils._agent import Agent
 from ansible_collections.flowops.prefect.plugins.module_utils._decide import Phase
 from ansible_collections.flowops.prefect.plugins.module_utils._errors import FlowopsError, SettingsError
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._client import PrefectApi
@@ -22,6 +21,7 @@ from ansible_collections.flowops.prefect.plugins.module_utils._result import LOG
 from ansible_collections.flowops.prefect.plugins.module_utils._task import RunRequest, Task
 
 if t.TYPE_CHECKING:
+    from ansible_collections.flowops.prefect.plugins.module_utils._agent_cycle import PoolWork
     from ansible_collections.flowops.prefect.plugins.module_utils._runner_module import TaskRunner
 
 #: Stands for a flow run that check mode does not create.
@@ -39,12 +39,12 @@ class Work:
     """What a module's options come down to.
 
     :arg tasks: with the types of their flow runners.
-    :arg agent: the runs were taken from a work pool in its name.
+    :arg pool: in the place of tasks, where an agent takes the runs from a work pool.
     """
 
     api: PrefectApi
     tasks: list[tuple[str, Task]]
-    agent: Agent | None = None
+    pool: PoolWork | None = None
 
 
 @dataclasses.dataclass
@@ -68,62 +68,10 @@ def run_together(runners: t.Sequence[TaskRunner], diff_mode: bool) -> dict[str, 
     if runners[0].check_mode:
         for runner, one in _in_order(runners):
             runner.predict(one)
-        return _prediction(runners, diff_mode)
+        return prediction(runners, diff_mode)
     for runner in runners:
         runner.settle()
-    return _answer(runners, timed_out=runners[0].task.wait and _Watch(runners, begun).is_over_before_the_runs())
-
-
-def run_cycle(runners: t.Sequence[TaskRunner], agent: Agent, diff_mode: bool) -> dict[str, t.Any]:
-    """The same for runs of a work pool, where the trouble of one is not that of the others."""
-    begun = time.monotonic()
-    ready = [runner for runner in runners if _begins(runner, agent)]
-    if agent.check_mode:
-        _predict_each(ready)
-    else:
-        for runner in ready:
-            runner.settle()
-    watched = _without_troubles(ready, agent)
-    timed_out = False
-    if watched and watched[0].task.wait and not agent.check_mode:
-        timed_out = _Watch(watched, begun, agent).is_over_before_the_runs()
-        watched = _without_troubles(watched, agent)
-    result = _prediction(watched, diff_mode) if agent.check_mode else _answer(watched, timed_out)
-    result["changed"] = result["changed"] or agent.changed
-    result["task_warnings"] = list(dict.fromkeys((*result["task_warnings"], *agent.warnings)))
-    return result
-
-
-def _predict_each(runners: t.Sequence[TaskRunner]) -> None:
-    for runner, one in _in_order(runners):
-        try:
-            runner.predict(one)
-        except FlowopsError as error:
-            one.tracked.error = error
-
-
-def _begins(runner: TaskRunner, agent: Agent) -> bool:
-    """Whether the infrastructure of these runs can be asked; else they are left to others."""
-    try:
-        runner.resolve()
-        runner.begin()
-    except FlowopsError as error:
-        agent.leave(runner.infrastructure.type, error)
-        return False
-    return True
-
-
-def _without_troubles(runners: t.Sequence[TaskRunner], agent: Agent) -> list[TaskRunner]:
-    """What others launched is theirs to watch, and what cannot be launched is told to the server."""
-    for runner in runners:
-        for one in list(runner.planned):
-            tracked = one.tracked
-            if tracked.error is not None:
-                agent.drop(tracked.flow_run_id, tracked.error)
-            if tracked.error is not None or tracked.action == "followed":
-                runner.planned.remove(one)
-    agent.report()
-    return [runner for runner in runners if runner.planned]
+    return answer(runners, timed_out=runners[0].task.wait and _Watch(runners, begun).is_over_before_the_runs())
 
 
 def _refuse_same_run_twice(planned: t.Sequence[Planned]) -> None:
@@ -144,9 +92,8 @@ class _Watch:
     :arg begun: when the task's patience began, on the monotonic clock.
     """
 
-    def __init__(self, runners: t.Sequence[TaskRunner], begun: float, agent: Agent | None = None) -> None:
+    def __init__(self, runners: t.Sequence[TaskRunner], begun: float) -> None:
         self.runners = runners
-        self.agent = agent
         self.task = runners[0].task
         self.deadline = None if self.task.wait_timeout is None else begun + self.task.wait_timeout
         self.begun = time.monotonic()
@@ -175,8 +122,6 @@ class _Watch:
             self._pause(remaining)
 
     def _pause(self, remaining: float) -> None:
-        if self.agent is not None:
-            self.agent.show_up()
         fresh = self._fresh()
         pause = min(remaining, LONGEST_PAUSE, self.task.poll_interval if fresh else LONGEST_PAUSE)
         listening = [runner for runner in self.runners if not all(tracked.settled for tracked in runner.runs)]
@@ -207,8 +152,9 @@ class _Watch:
         return [tracked.decision.reason for tracked in self._runs if tracked.decision.phase is Phase.QUEUED]
 
 
-def _prediction(runners: t.Sequence[TaskRunner], diff_mode: bool) -> dict[str, t.Any]:
-    result = _answer(runners, timed_out=False, verdict=False)
+def prediction(runners: t.Sequence[TaskRunner], diff_mode: bool) -> dict[str, t.Any]:
+    """What a module in check mode returns."""
+    result = answer(runners, timed_out=False, verdict=False)
     planned = [one for _runner, one in _in_order(runners)]
     previews = [one.preview for one in planned if one.preview is not None]
     result["changed"] = any(one.tracked.changed for one in planned)
@@ -225,7 +171,12 @@ def _in_order(runners: t.Sequence[TaskRunner]) -> list[tuple[TaskRunner, Planned
     return sorted(pairs, key=lambda pair: pair[1].request.position)
 
 
-def _answer(runners: t.Sequence[TaskRunner], timed_out: bool, verdict: bool = True) -> dict[str, t.Any]:
+def answer(runners: t.Sequence[TaskRunner], timed_out: bool, verdict: bool = True) -> dict[str, t.Any]:
+    """What a module returns.
+
+    :arg timed_out: patience ended before the runs did.
+    :arg verdict: how the runs ended decides on the task.
+    """
     budget = LOG_BUDGET
     outcomes = []
     ordered = _in_order(runners)

@@ -16,6 +16,7 @@ import json
 import typing as t
 
 from ansible_collections.flowops.prefect.plugins.module_utils._agent import Agent
+from ansible_collections.flowops.prefect.plugins.module_utils._agent_cycle import PoolWork
 from ansible_collections.flowops.prefect.plugins.module_utils._api_settings import api_settings
 from ansible_collections.flowops.prefect.plugins.module_utils._checks import clean_all
 from ansible_collections.flowops.prefect.plugins.module_utils._errors import ApiNotFound
@@ -88,23 +89,41 @@ def universal_work(params: t.Mapping[str, t.Any], runner_type: str, secrets: lis
     options = parse_options(params, runner_type)
     values = {field.name: options.get(field.name, field.default) for field in fields_of(runner_type)}
     api = connect(api_settings(api_options(values)))
-    sources = JobSources(api.transport)
-    agent, named = None, named_runs(options)
     if "work_pool" in options:
         if not api.generation.can(Ability.WORK_POOLS):
             raise api.generation.refusal(Ability.WORK_POOLS, "work_pool")
-        agent = Agent(api, options["work_pool"], options.get("work_queues", []), options.get("limit"), secrets)
-        named = [(f"flow run {run_id}", {"flow_run_id": run_id}) for run_id in agent.flow_run_ids()]
+        return Work(api, [], _pool_work(options, values, api, secrets))
+    sources = JobSources(api.transport)
+    tasks = _tasks(_Chooser(options, values, api, sources, None), named_runs(options), secrets)
+    return Work(api, list(tasks.values()))
+
+
+def _pool_work(options: Options, values: Options, api: PrefectApi, secrets: list[str]) -> PoolWork:
+    """What an agent does: it is not known beforehand which runs it will be about."""
+    agent = Agent(api, options["work_pool"], options.get("work_queues", []), options.get("limit"), secrets)
+    # How flows end is told by Prefect; who serves goes on.
+    judged = {**options, "fail_on": []} if values["serve"] else options
+
+    def choose(flow_run_ids: t.Sequence[str]) -> dict[str, tuple[str, Task]]:
+        named = [(f"flow run {run_id}", {"flow_run_id": run_id}) for run_id in flow_run_ids]
+        return _tasks(_Chooser(judged, values, api, JobSources(api.transport), agent), named, secrets)
+
+    return PoolWork(agent, choose, values["serve"], values["wait"], values["wait_timeout"], values["poll_interval"])
+
+
+def _tasks(
+    chooser: _Chooser, named: t.Sequence[tuple[str, Options]], secrets: list[str]
+) -> dict[str, tuple[str, Task]]:
+    """Tasks with the types of their flow runners, by what runs on the same infrastructure have in common."""
     try:
-        chosen = _Chooser(options, values, api, sources, agent).choose(named)
+        chosen = chooser.choose(named)
     finally:
-        secrets.extend(worth_masking(sources.secrets))
+        secrets.extend(worth_masking(chooser.sources.secrets))
     groups: dict[str, list[_Chosen]] = {}
     for one in chosen:
         groups.setdefault(one.group, []).append(one)
         secrets.extend(secret_values({**one.connection, **one.entry}, one.runner_type))
-    tasks = [(members[0].runner_type, _task(options, members)) for members in groups.values()]
-    return Work(api, tasks, agent)
+    return {group: (members[0].runner_type, _task(chooser.options, members)) for group, members in groups.items()}
 
 
 def _task(options: Options, members: t.Sequence[_Chosen]) -> Task:

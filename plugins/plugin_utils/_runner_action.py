@@ -51,7 +51,7 @@ PATIENCE = 300.0
 TIMEOUT_MARGIN = 5.0
 
 #: Categories that say nothing about the runs, and may be over in a moment.
-_PASSING = ("api_unreachable", "infrastructure_unreachable")
+PASSING = ("api_unreachable", "infrastructure_unreachable")
 
 _SOURCES = ("flow_run_id", "flow_run_ids", "deployment", "runs", "parameters", "flow_run_name", "tags")
 _FIRST_CALL_ONLY = (*_SOURCES, "idempotency_key", "per_host", "rerun", "log_cursor")
@@ -79,6 +79,10 @@ class RunnerAction(ActionBase):
         args = self._per_host(by_name(fields_of(self.runner_type), args))
         if self._task.async_val or self._task.check_mode or not self._watches(args):
             return self._execute(args, wrap_async=self._task.async_val)
+        return self._perform(args)
+
+    def _perform(self, args: dict[str, t.Any]) -> dict[str, t.Any]:
+        """Execute the module for as long as there is something to watch."""
         with ends_with_parent() as let_go, interrupts_raise(args.get("on_abort") == "cancel"):
             return self._watch(args, let_go)
 
@@ -97,7 +101,7 @@ class RunnerAction(ActionBase):
                 "deployment: the play has several hosts and each of them would make a flow run. "
                 "Say run_once: true or delegate_to for one run, or per_host: true for one on each host."
             )
-        if self._in_awx_container(args) and args.get("wait") is not None and not _true(args.get("wait")):
+        if self._in_awx_container(args) and args.get("wait") is not None and not is_true(args.get("wait")):
             problems.append(
                 "wait: false cannot work on localhost in AWX: its container ends with the job and so would the run. "
                 "Run the task on a host of its own, or wait."
@@ -128,8 +132,8 @@ class RunnerAction(ActionBase):
         return args
 
     def _watches(self, args: dict[str, t.Any]) -> bool:
-        """Who polls by itself (log_cursor), does not wait, cancels or is an agent gets one plain execution."""
-        waits = (args.get("wait") is None or _true(args["wait"])) and args.get("work_pool") is None
+        """Who polls by itself (log_cursor), does not wait or cancels gets one plain execution."""
+        waits = args.get("wait") is None or is_true(args["wait"])
         return waits and (args.get("state") or "launched") == "launched" and args.get("log_cursor") is None
 
     # --- executing ---------------------------------------------------------------------------------------------------
@@ -160,7 +164,7 @@ class RunnerAction(ActionBase):
 
     def _leaves_waiting(self, args: dict[str, t.Any]) -> dict[str, t.Any]:
         """The polls wait for what takes long before a launch and show it."""
-        return {"log_cursor": {}} if args.get("stream_output") is None or _true(args["stream_output"]) else {}
+        return {"log_cursor": {}} if args.get("stream_output") is None or is_true(args["stream_output"]) else {}
 
     def _cancel(self, args: dict[str, t.Any], first: dict[str, t.Any] | None) -> None:
         """The play was interrupted: nobody listens any more, and a message to nobody would be an error.
@@ -208,7 +212,7 @@ class RunnerAction(ActionBase):
             elif not live.silent:
                 poll |= {"log_cursor": {}, "stream_output": False, "wait_timeout": min(hold, SUMMARY_INTERVAL)}
             answer = self._try(poll)
-            if answer.get("category") in _PASSING:
+            if answer.get("category") in PASSING:
                 trouble_since = trouble_since or time.monotonic()
                 if not self._lost_patience(trouble_since, deadline):
                     time.sleep(min(interval, 5.0))
@@ -339,10 +343,10 @@ def _names_runs(args: dict[str, t.Any]) -> bool:
     return bool(args.get("flow_run_id") or args.get("flow_run_ids") or named)
 
 
-def _true(value: t.Any) -> bool:
+def is_true(value: t.Any) -> bool:
     """Ansible's idea of a boolean, for arguments that no argument spec has converted yet."""
     return value if isinstance(value, bool) else str(value).lower() in ("1", "true", "yes", "on", "y", "t")
 
 
 def _optional_bool(value: t.Any) -> bool | None:
-    return None if value is None else _true(value)
+    return None if value is None else is_true(value)

@@ -7,7 +7,11 @@
 from __future__ import annotations
 
 import datetime
+import os
+import signal
 import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +20,8 @@ from ansible_play import COLLECTION_ROOT, RunPlaybook, StartPlaybook
 from prefect_rest import FLOWS, PrefectRest
 from prefect_server import engine_python
 from runner import CountedRun
-from scenarios import wait_until
-from stock_pools import stock_template, stock_worker
+from scenarios import processes_of, wait_until
+from stock_pools import stock_template
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -33,14 +37,21 @@ def pool(rest: PrefectRest) -> str:
     return str(rest.create_work_pool(name, base_job_template=stock_template(rest, "process"))["name"])
 
 
-def due(rest: PrefectRest, pool: str, folder: Path, number: int, sleep: float = 0, **body: Any) -> list[CountedRun]:
-    """Scheduled runs in the pool, with bodies that can be counted."""
+@dataclass(frozen=True)
+class DueRun(CountedRun):
+    """A scheduled run in the pool, with a body that can be counted."""
+
+    deployment: str
+
+
+def due(rest: PrefectRest, pool: str, folder: Path, number: int, sleep: float = 0, **body: Any) -> list[DueRun]:
+    """Scheduled runs of one deployment."""
     deployment = rest.create_deployment("append_line", work_pool_name=pool, **body)
     made = []
     for _number in range(number):
         file = folder / f"bodies-{uuid.uuid4().hex[:8]}"
         run = rest.create_flow_run(deployment["id"], {"path": str(file), "sleep": sleep})
-        made.append(CountedRun(run["id"], file))
+        made.append(DueRun(run["id"], file, deployment["id"]))
     return made
 
 
@@ -103,7 +114,12 @@ def test_limits_priorities_and_paused_pools(
     assert [run["flow_run_id"] for run in again.last["runs"]] == [urgent.id]
     assert (again.last["runs"][0]["action"], rest.state_type(normal.id)) == ("adopted", "SCHEDULED")
 
-    rest.request("PATCH", f"/work_pools/{pool}", {"concurrency_limit": None, "is_paused": True})
+    rest.request("PATCH", f"/work_pools/{pool}", {"concurrency_limit": None})
+    full = run_playbook(cycle(api_url, pool, tmp_path, wait=False, limit=1)).check()
+    assert [run["flow_run_id"] for run in full.last["runs"]] == [urgent.id]
+    assert (full.last["changed"], rest.state_type(normal.id)) == (False, "SCHEDULED")
+
+    rest.request("PATCH", f"/work_pools/{pool}", {"is_paused": True})
     rest.set_state(urgent.id, "CANCELLING")
     paused = run_playbook(cycle(api_url, pool, tmp_path, stop_grace=5, fail_on=[])).check()
     assert [run["phase"] for run in paused.last["runs"]] == ["cancelled"]
@@ -114,57 +130,81 @@ def test_limits_priorities_and_paused_pools(
     assert normal.executions == urgent.executions == 1
 
 
-def test_several_agents_and_one_that_is_killed(
-    start_playbook: StartPlaybook, rest: PrefectRest, api_url: str, pool: str, tmp_path: Path
-) -> None:
-    """Each run is executed once, whoever took it."""
-    runs = due(rest, pool, tmp_path, 9, sleep=1)
-    variables = {
+def agent_variables(api_url: str, pool: str, state: Path, **more: Any) -> dict[str, Any]:
+    """What the playbook is given."""
+    return {
         "prefect_api_url": api_url,
         "prefect_pool": pool,
-        "prefect_interval": 2,
-        "prefect_limit": 3,
         "prefect_concurrency": 2,
         "prefect_virtualenv": str(engine_python().parent.parent),
+        "prefect_state_dir": str(state),
+        **more,
     }
+
+
+def wait_for_ends(rest: PrefectRest, deployments: Sequence[str], number: int) -> None:
+    """Wait until so many runs of the deployments are at their end."""
+    body = {
+        "deployments": {"id": {"any_": list(deployments)}},
+        "flow_runs": {"state": {"type": {"any_": ["COMPLETED", "CRASHED"]}}},
+    }
+    wait_until(lambda: rest.post("/flow_runs/count", body) == number, f"{number} runs at their end", 900, interval=1)
+
+
+def test_a_hundred_runs_several_agents_and_one_that_is_killed(
+    start_playbook: StartPlaybook, rest: PrefectRest, api_url: str, pool: str, tmp_path: Path
+) -> None:
+    """Each run is executed once, whoever took it; those that cannot be launched are reported and stop nobody."""
+    runs = due(rest, pool, tmp_path, 98)
+    strange = due(rest, pool, tmp_path, 1, job_variables={"flow_runner": {"type": "zeppelin", "config": {}}})
+    broken = due(rest, pool, tmp_path, 1, job_variables={"flow_runner": {"type": "subprocess", "config": {"env": 5}}})
+    everything = [*runs, *strange, *broken]
     agents = [
-        start_playbook(AGENT, extra_vars={**variables, "prefect_state_dir": str(tmp_path / f"state-{number}")})
+        start_playbook(AGENT, extra_vars=agent_variables(api_url, pool, tmp_path / f"state-{number}"))
         for number in range(3)
     ]
-    wait_until(lambda: any(run.executions for run in runs), "the first body", timeout=120)
+    wait_until(lambda: sum(run.executions for run in runs) >= 10, "ten bodies", timeout=300)
     agents[0].kill()
-    wait_until(lambda: all(rest.state_type(run.id) == "COMPLETED" for run in runs), "the end of all runs", timeout=240)
+    wait_for_ends(rest, sorted({run.deployment for run in everything}), len(everything))
     assert [run.executions for run in runs] == [1] * len(runs)
+    assert {rest.state_type(run.id) for run in runs} == {"COMPLETED"}
+    for run, text in ((strange[0], "zeppelin"), (broken[0], "flow_runner")):
+        state = rest.flow_run(run.id)["state"]
+        assert (run.executions, state["type"], text in state["message"]) == (0, "CRASHED", True), state
     for agent in agents[1:]:
         assert agent.process.poll() is None, agent.stdout
         agent.kill()
 
 
-def test_an_agent_beside_prefect_s_own_worker(
-    start_playbook: StartPlaybook, rest: PrefectRest, api_url: str, pool: str, tmp_path: Path
+@pytest.mark.parametrize(
+    ("core", "number"),
+    [("core-oldest", signal.SIGTERM), ("core-newest", signal.SIGTERM), ("dev", signal.SIGKILL)],
+    ids=["SIGTERM-oldest", "SIGTERM-newest", "SIGKILL"],
+)
+def test_an_agent_that_is_told_to_end(
+    start_playbook: StartPlaybook,
+    run_playbook: RunPlaybook,
+    rest: PrefectRest,
+    api_url: str,
+    pool: str,
+    tmp_path: Path,
+    core: str,
+    number: signal.Signals,
 ) -> None:
-    """Whoever claims a run first has it; nothing runs twice, and nothing of the worker's is called dead."""
-    release = tmp_path / "release"
-    holding = rest.create_deployment("show_hash", work_pool_name=pool)
-    held = rest.create_flow_run(holding["id"], {"names": [], "until_file": str(release)})["id"]
-    variables = {
-        "prefect_api_url": api_url,
-        "prefect_pool": pool,
-        "prefect_interval": 1,
-        "prefect_limit": 2,
-        "prefect_concurrency": 1,
-        "prefect_virtualenv": str(engine_python().parent.parent),
-        "prefect_state_dir": str(tmp_path / "state"),
-    }
-    with stock_worker(api_url, pool, tmp_path / "worker", limit=1):
-        rest.wait_for_state(held, "RUNNING", timeout=120)
-        runs = due(rest, pool, tmp_path, 6, sleep=1)
-        agent = start_playbook(AGENT, extra_vars=variables)
-        wait_until(lambda: any(run.executions for run in runs), "the agent's first body", timeout=120)
-        release.touch()
-        ids = [held, *(run.id for run in runs)]
-        wait_until(lambda: all(rest.state_type(one) == "COMPLETED" for one in ids), "the end of all runs", timeout=240)
-        agent.kill()
+    """It takes up nothing more, what it has taken up runs to its end by itself, and the rest is the next agent's."""
+    runs = due(rest, pool, tmp_path, 6, sleep=2)
+    variables = agent_variables(api_url, pool, tmp_path / "state")
+    agent = start_playbook(AGENT, extra_vars=variables, core=core)
+    wait_until(lambda: any(run.executions for run in runs), "the first body", timeout=120)
+    os.kill(agent.process.pid, number)
+    assert agent.wait().rc == -number
+    wait_until(lambda: not processes_of(agent), "the end of everything but supervisors and engines")
+    attempts = "".join(path.name for path in (tmp_path / "state" / "runs").iterdir())
+    taken = [run for run in runs if run.id in attempts]
+    left = [run for run in runs if run.id not in attempts]
+    assert [rest.wait_for_state(run.id, timeout=120) for run in taken] == ["COMPLETED"] * len(taken)
+    assert left
+    assert [(rest.state_type(run.id), rest.inputs(run.id)) for run in left] == [("SCHEDULED", {})] * len(left)
+    following = run_playbook(cycle(api_url, pool, tmp_path)).check()
+    assert {run["flow_run_id"]: run["phase"] for run in following.last["runs"]} == {run.id: "succeeded" for run in left}
     assert [run.executions for run in runs] == [1] * len(runs)
-    assert not rest.inputs(held, "flowops-")
-    assert any(rest.inputs(run.id, "flowops-") for run in runs)

@@ -13,13 +13,14 @@ import typing as t
 
 from ansible_collections.flowops.prefect.plugins.module_utils._errors import ApiNotFound
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._objects import Fields
-from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._paging import PAGE, quoted
+from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._paging import PAGE, quoted, read_pages
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._transport import Transport, printable
 
 #: A worker that has not been heard of for three of these counts as offline.
 HEARTBEAT = 30
 
-_UNDER_WAY = ("PENDING", "RUNNING", "CANCELLING")
+_UNDER_WAY = {"type": {"any_": ["PENDING", "RUNNING", "CANCELLING"]}}
+_RESTING = {"operator": "or_", "type": {"any_": ["PAUSED"]}, "name": {"any_": ["AwaitingRetry"]}}
 
 
 class WorkPoolPolls:
@@ -35,13 +36,16 @@ class WorkPoolPolls:
         body = {"name": name, "heartbeat_interval_seconds": HEARTBEAT}
         self._transport.request("POST", f"/work_pools/{quoted(self._pool)}/workers/heartbeat", body, repeatable=True)
 
-    def due(self, limit: int | None) -> list[str]:
-        """Runs whose time has come, as the server hands them out: by priority, within limits, none while paused."""
+    def due(self, limit: int = PAGE) -> dict[str, str]:
+        """Runs whose time has come, with their queues, as the server hands them out.
+
+        That is by priority, within the limits of pool and queues, and none while they are paused.
+        """
         now = datetime.datetime.fromtimestamp(self._transport.server_now(), datetime.timezone.utc)
         body: dict[str, t.Any] = {"scheduled_before": now.isoformat()}
         if self._queues:
             body["work_queue_names"] = self._queues
-        if limit is not None:
+        if limit < PAGE:
             body["limit"] = limit
         path = f"/work_pools/{quoted(self._pool)}/get_scheduled_flow_runs"
         try:
@@ -53,16 +57,24 @@ class WorkPoolPolls:
                 "Check the names; 'prefect work-pool ls' lists pools.",
                 status=404,
             ) from None
-        return [Fields(item, "scheduled run").sub("flow_run").uuid("id") for item in answer.data]
+        found = [Fields(item, "scheduled run") for item in answer.data]
+        return {one.sub("flow_run").uuid("id"): one.uuid("work_queue_id") for one in found}
 
     def under_way(self) -> list[str]:
         """Runs of the pool that somebody has claimed and that are not over."""
+        return self._in_state(_UNDER_WAY)
+
+    def resting(self) -> list[str]:
+        """Runs whose engine may be alive while nothing goes on."""
+        return self._in_state(_RESTING)
+
+    def _in_state(self, state: dict[str, t.Any]) -> list[str]:
         body: dict[str, t.Any] = {
-            "flow_runs": {"state": {"type": {"any_": list(_UNDER_WAY)}}},
+            "flow_runs": {"state": state},
             "work_pools": {"name": {"any_": [self._pool]}},
-            "limit": PAGE,
+            "sort": "ID_DESC",
         }
         if self._queues:
             body["work_pool_queues"] = {"name": {"any_": self._queues}}
-        answer = self._transport.request("POST", "/flow_runs/filter", body, repeatable=True, shape=list)
-        return [Fields(item, "flow run").uuid("id") for item in answer.data]
+        found = read_pages(self._transport, "/flow_runs/filter", body)
+        return [Fields(item, "flow run").uuid("id") for item in found]

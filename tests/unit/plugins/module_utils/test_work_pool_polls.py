@@ -12,6 +12,7 @@ from ansible_collections.flowops.prefect.plugins.module_utils._errors import Api
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._transport import Answer
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._work_pool_polls import WorkPoolPolls
 from ansible_collections.flowops.prefect.tests.unit.plugins.module_utils.test_prefect_api_objects import (
+    DEPLOYMENT,
     RUN,
     RUN_DATA,
     api,
@@ -19,8 +20,8 @@ from ansible_collections.flowops.prefect.tests.unit.plugins.module_utils.test_pr
 
 
 def test_nothing_is_asked_for_before_its_time():
-    server = api(Answer(200, [{"flow_run": RUN_DATA}]))
-    assert WorkPoolPolls(server.transport, "local", ["urgent"]).due(3) == [RUN]
+    server = api(Answer(200, [{"flow_run": RUN_DATA, "work_queue_id": DEPLOYMENT}]))
+    assert WorkPoolPolls(server.transport, "local", ["urgent"]).due(3) == {RUN: DEPLOYMENT}
     ((method, path, body, _repeatable),) = server.transport.sent
     assert (method, path) == ("POST", "/work_pools/local/get_scheduled_flow_runs")
     assert body == {
@@ -34,4 +35,4 @@ def test_nothing_is_asked_for_before_its_time():
 def test_a_pool_that_is_not_there_is_named(queues, more):
     server = api(ApiNotFound("no", "", status=404))
     with pytest.raises(ApiNotFound, match=f"no work pool .*local.*{more}"):
-        WorkPoolPolls(server.transport, "local", queues).due(None)
+        WorkPoolPolls(server.transport, "local", queues).due()
