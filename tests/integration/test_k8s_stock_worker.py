@@ -13,13 +13,15 @@ from typing import Any
 
 import kubernetes_cluster
 from ansible_play import RunPlaybook
-from jobs import PULL_STEPS, Namespace, engine_api_url, hosts
+from jobs import PULL_STEPS, RUN_LABEL, Namespace, engine_api_url, hosts
 from scenarios import wait_until
 from stock_comparison import assert_as_documented, differences
 from stock_pools import stock_worker
 
 #: Added by the cluster, another one for each Job.
 CLUSTERS_OWN = ("controller-uid", "job-name", "batch.kubernetes.io/controller-uid", "batch.kubernetes.io/job-name")
+#: By which Prefect's worker knows the Jobs that it watches.
+THEIR_LABEL = "prefect.io/flow-run-id"
 #: What Prefect's worker says of a run whose pod is made and not started.
 OBSERVED = "InfrastructurePending"
 
@@ -52,9 +54,8 @@ def described(job: dict[str, Any]) -> dict[str, Any]:
     """What of a Job was asked for, the template of its pod among it; lists of what has a name by their names."""
     template = job["spec"]["template"]
     containers = {
-        container["name"]: {**container, "env": {entry.pop("name"): entry.get("value", entry) for entry in env}}
+        container["name"]: {**container, "env": {entry["name"]: entry["value"] for entry in container["env"]}}
         for container in template["spec"]["containers"]
-        for env in [container["env"]]
     }
     spec = {name: value for name, value in job["spec"].items() if name not in ("selector", "template")}
     return {
@@ -103,12 +104,13 @@ def test_they_differ_as_the_documentation_says(run_playbook: RunPlaybook, namesp
         play = run_playbook({"name": "Run", "flowops.prefect.flow_runner": options}, hosts=hosts()).check()
         ours = dict(zip(made, play.last["flow_run_ids"], strict=True))
         theirs = {name: rest.create_flow_run(deployment["id"])["id"] for name, deployment in made.items()}
-        for name, run_id in theirs.items():
-            wait_until(lambda run_id=run_id: OBSERVED in names_of_states(namespace, run_id), f"{name} of theirs", 120)
+        # The pod that no node takes: that of the other may run before the worker has seen it.
+        wait_until(lambda: OBSERVED in names_of_states(namespace, theirs["everything"]), "what the worker sees", 120)
+        wait_until(lambda: jobs_of(namespace, THEIR_LABEL, theirs["little"]), "the other Job of the worker", 120)
     found = []
     for name in made:
-        (our_job,) = namespace.objects("jobs", ours[name])
-        (their_job,) = jobs_of(namespace, "prefect.io/flow-run-id", theirs[name])
+        (our_job,) = jobs_of(namespace, RUN_LABEL, ours[name])
+        (their_job,) = jobs_of(namespace, THEIR_LABEL, theirs[name])
         found.append(differences(described(our_job), described(their_job)))
         assert OBSERVED not in names_of_states(namespace, ours[name])
     assert_as_documented(found, "Jobs")
