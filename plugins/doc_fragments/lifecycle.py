@@ -21,8 +21,15 @@ options:
         nothing of it is left alive. A run that is at its end stays as it is.
       - V(absent) removes what finished runs left behind on the host, such as their output. A live run is cancelled
         first. The flow run itself stays on the server.
+      - V(reconciled) is about everything that the module has launched at the place (the state directory, the Docker
+        Engine, the namespace), and no run is named. Runs that the server takes for live although nothing of them can
+        run any more are reported as crashed with the reason, runs that were cancelled on the server are stopped, and
+        ends that nobody recorded are. What is left of runs that are over is removed when it is O(older_than).
+        Nothing is launched. RV(flowops.prefect.flow_runner_subprocess#module:attempts) says what was found and done,
+        and in check mode what would be done. M(flowops.prefect.flow_runner_info) only looks.
+      - M(flowops.prefect.flow_runner) refuses it, since it is about one place of one type.
     type: str
-    choices: [launched, cancelled, absent]
+    choices: [launched, cancelled, absent, reconciled]
   wait:
     description:
       - Whether the task waits for the runs to end. V(true) when left out.
@@ -128,4 +135,24 @@ options:
       - With O(log_cursor), for how many seconds new output is collected before the task returns. V(2) when left out.
       - The end of a run returns at once.
     type: float
+  older_than:
+    description:
+      - With O(state=reconciled), for how many seconds a run must be over before what is left of it is removed, with its
+        output. V(604800), a week, when left out. V(0) removes all of it at once.
+    type: float
+  orphans:
+    description:
+      - With O(state=reconciled), what becomes of attempts whose flow run was deleted on the server.
+      - V(keep), which is the effective default, reports them.
+      - V(remove) stops what still runs of them and removes what is left. Attempts that were launched for another
+        O(api_url) are never touched, since that server may know their runs well.
+    type: str
+    choices: [keep, remove]
+  zombie_limit:
+    description:
+      - With O(state=reconciled), how many flow runs that are under way on the server are looked at, the oldest first,
+        to find those that were launched here and of which nothing is left here. V(2000) when left out.
+      - The records of a run are only read where it may be here by what the server knows of its infrastructure. If there
+        are more runs RV(flowops.prefect.flow_runner_subprocess#module:complete) is false and a warning tells so.
+    type: int
 """

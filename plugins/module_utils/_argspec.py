@@ -20,17 +20,18 @@ from ansible_collections.flowops.prefect.plugins.module_utils._fields import (
 
 
 def argument_spec(runner_type: str) -> dict[str, t.Any]:
-    """The keyword arguments of ``AnsibleModule`` for a runner module."""
+    """The keyword arguments of ``AnsibleModule`` for a runner module.
+
+    That a source of runs is needed depends on the state, so ``_rules`` sees to it.
+    """
     fields = fields_of(runner_type)
     spec = {field.name: option_of(field) for field in fields}
     entry = per_run_fields_of(runner_type)
     spec["runs"]["options"] = {field.name: option_of(field) for field in entry}
     spec["runs"]["mutually_exclusive"] = [("flow_run_id", "deployment"), *_groups(entry)]
-    sources, exclusive = sources_of(runner_type)
     return {
         "argument_spec": spec,
-        "mutually_exclusive": [*exclusive, *_groups(fields)],
-        "required_one_of": [sources],
+        "mutually_exclusive": [*sources_of(runner_type)[1], *_groups(fields)],
         "supports_check_mode": True,
     }
 

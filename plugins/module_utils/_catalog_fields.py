@@ -14,7 +14,14 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ansible_collections.flowops.prefect.plugins.module_utils._fields import ALL_FIELDS, Field
+from ansible_collections.flowops.prefect.plugins.module_utils._fields import (
+    ALL_FIELDS,
+    CONNECTION_SCOPES,
+    RUNNER_SCOPES,
+    UNIVERSAL,
+    Field,
+    fields_of,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,6 +104,19 @@ _QUEUE_FILTER = (
     Field("flow_runner_types", "list", "filter", kind="words", elements="str", longest=100),
 )
 
+#: What pulls an image needs no look at what runs.
+_PULLS = ("pull_timeout", "registry_url", "registry_username", "registry_password")
+#: Which place it is, under the names that the module ``flow_runner`` has for it.
+_PLACE = (
+    Field("type", "str", "place", choices=tuple(RUNNER_SCOPES), default="subprocess"),
+    *(
+        field
+        for field in fields_of(UNIVERSAL)
+        if field.name == "state_dir" or (field.scope in CONNECTION_SCOPES and field.name not in _PULLS)
+    ),
+    *(field for field in ALL_FIELDS if field.name == "zombie_limit"),
+)
+
 TABLES: dict[str, Table] = {
     "deployment": Table(
         (
@@ -142,6 +162,7 @@ TABLES: dict[str, Table] = {
         ),
         {"filter": _FILTER},
     ),
+    "flow_runner_info": Table((*_API, *_PLACE)),
     "deployment_info": Table(
         (
             *_API,

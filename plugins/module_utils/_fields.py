@@ -117,8 +117,12 @@ _RUNS = (
     Field("per_host", "bool", "runs", default=False),
 )
 
+#: The state that is about everything of ours at a place, in the place of given runs, and the options that go with it.
+RECONCILED = "reconciled"
+RECONCILED_ONLY = ("older_than", "orphans", "zombie_limit")
+
 _LIFECYCLE = (
-    Field("state", "str", "lifecycle", choices=("launched", "cancelled", "absent"), default="launched"),
+    Field("state", "str", "lifecycle", choices=("launched", "cancelled", "absent", RECONCILED), default="launched"),
     Field("wait", "bool", "lifecycle", default=True),
     Field("rerun", "str", "lifecycle", kind="rerun", default="never", per_run=True),
     Field(
@@ -141,6 +145,9 @@ _LIFECYCLE = (
     Field("artifacts", "list", "lifecycle", kind="artifact_keys", elements="str", longest=100, may_be_empty=True),
     Field("log_cursor", "dict", "lifecycle", kind="log_cursor", longest=10_000, may_be_empty=True),
     _seconds("poll_interval", default=2.0),
+    _seconds("older_than", default=604_800.0, minimum=0),
+    Field("orphans", "str", "lifecycle", choices=("keep", "remove"), default="keep"),
+    Field("zombie_limit", "int", "lifecycle", default=2000, minimum=0, maximum=1_000_000, unit="runs"),
 )
 
 _STORAGE = (Field("storage_check", "str", "storage", choices=("strict", "warn", "off"), default="strict"),)

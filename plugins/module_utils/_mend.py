@@ -13,7 +13,7 @@ import typing as t
 
 from ansible_collections.flowops.prefect.plugins.module_utils._decide import Decision, Step
 from ansible_collections.flowops.prefect.plugins.module_utils._foretell import foretold
-from ansible_collections.flowops.prefect.plugins.module_utils._observation import Observation
+from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._objects import FlowRun
 from ansible_collections.flowops.prefect.plugins.module_utils._reconcile import Reconciler, Tracked
 from ansible_collections.flowops.prefect.plugins.module_utils._standing import Standing
 from ansible_collections.flowops.prefect.plugins.module_utils._survey import Survey
@@ -38,7 +38,8 @@ def mend(reconciler: Reconciler, survey: Survey, limits: Limits, check_mode: boo
     doomed = orphaned.difference(foreign) if limits.orphans else set()
     steps: dict[str, list[Decision]] = {}
     for tracked in survey.runs:
-        clear = tracked.flow_run_id in doomed if tracked.run is None else _is_old(reconciler, tracked, limits)
+        run = tracked.run
+        clear = tracked.flow_run_id in doomed if run is None else _age(reconciler, run, tracked) >= limits.older_than
         tracked.want = dataclasses.replace(tracked.want, clear=clear)
         steps[tracked.flow_run_id] = _steps(reconciler, tracked, survey)
     if check_mode:
@@ -48,15 +49,13 @@ def mend(reconciler: Reconciler, survey: Survey, limits: Limits, check_mode: boo
     return {tracked.flow_run_id: tracked.performed for tracked in survey.runs}
 
 
-def _is_old(reconciler: Reconciler, tracked: Tracked, limits: Limits) -> bool:
-    """By the attempt that ended last."""
+def _age(reconciler: Reconciler, run: FlowRun, tracked: Tracked) -> float:
+    """Seconds that a run is over; one whose end is about to be told ends now."""
     now = reconciler.api.server_now()
-    ages = [max(0.0, now - (_last_moment(seen) or now)) for seen in tracked.seen.values()]
-    return bool(ages) and min(ages) >= limits.older_than
-
-
-def _last_moment(seen: Observation) -> float | None:
-    return seen.finished_at or seen.started_at or seen.created_at
+    if not run.terminal:
+        return 0.0
+    made = max((seen.finished_at or seen.created_at or now for seen in tracked.seen.values()), default=now)
+    return max(0.0, now - (run.end_time or made))
 
 
 def _steps(reconciler: Reconciler, tracked: Tracked, survey: Survey) -> list[Decision]:

@@ -16,6 +16,9 @@ import typing as t
 
 from ansible_collections.flowops.prefect.plugins.module_utils._fields import (
     NEW_RUN_ONLY,
+    RECONCILED,
+    RECONCILED_ONLY,
+    UNIVERSAL,
     Field,
     exclusive_groups_of,
     fields_of,
@@ -32,7 +35,7 @@ def rule_problems(options: _Options, runner_type: str) -> list[Problem]:
     """Everything that is wrong between options, of the task and of its ``runs``."""
     entries = _entries(options)
     problems = [
-        *_sources(options, runner_type),
+        *(_of_a_place(options, runner_type) if _is_about_a_place(options) else _sources(options, runner_type)),
         *exclusive_problems(options, fields_of(runner_type)),
         *_twice_in_environment(options),
         *api_problems(options),
@@ -68,12 +71,30 @@ def _has(options: _Options, name: str) -> bool:
     return options.get(name) is not None
 
 
+def _is_about_a_place(options: _Options) -> bool:
+    return options.get("state") == RECONCILED
+
+
+def _of_a_place(options: _Options, runner_type: str) -> t.Iterator[Problem]:
+    """Everything at one place, whichever runs it belongs to."""
+    for name in sources_of(runner_type)[0]:
+        if _has(options, name):
+            remedy = "Remove it, or give another state."
+            yield Problem(name, "names flow runs, and state reconciled is about everything at a place", remedy)
+    if runner_type == UNIVERSAL:
+        remedy = "Use flow_runner_subprocess, flow_runner_docker or flow_runner_k8s, one task for each place."
+        yield Problem("state", "is reconciled, which is about one place of one type", remedy)
+
+
 def _sources(options: _Options, runner_type: str) -> t.Iterator[Problem]:
     """Exactly one source of runs."""
     sources, exclusive = sources_of(runner_type)
     if not any(_has(options, name) for name in sources):
         others = f"{', '.join(sources[1:-1])} and {sources[-1]}"
         yield Problem(sources[0], f"is missing, and so are {others}: the task names no flow run", "Give one of them.")
+    for name in RECONCILED_ONLY:
+        if _has(options, name):
+            yield Problem(name, "is for state reconciled alone", "Give state: reconciled, or remove it.")
     for name in ("work_queues", "limit", "serve"):
         if _has(options, name) and not _has(options, "work_pool"):
             yield Problem(name, "is about a work pool, and none is given", "Give work_pool, or remove it.")

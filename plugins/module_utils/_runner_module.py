@@ -22,10 +22,12 @@ from ansible_collections.flowops.prefect.plugins.module_utils._argspec import ar
 from ansible_collections.flowops.prefect.plugins.module_utils._decide import Phase, Step
 from ansible_collections.flowops.prefect.plugins.module_utils._diagnosis import LINES, diagnose, waiting_problem
 from ansible_collections.flowops.prefect.plugins.module_utils._errors import FlowopsError
+from ansible_collections.flowops.prefect.plugins.module_utils._fields import RECONCILED
 from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._base import Infrastructure
 from ansible_collections.flowops.prefect.plugins.module_utils._launch import AttemptKey, Launch
 from ansible_collections.flowops.prefect.plugins.module_utils._ledger import Ledger
 from ansible_collections.flowops.prefect.plugins.module_utils._observation import LogChunk, Presence
+from ansible_collections.flowops.prefect.plugins.module_utils._place import reconcile_place
 from ansible_collections.flowops.prefect.plugins.module_utils._plan import plan_launch
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._client import PrefectApi
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._connect import connect
@@ -99,9 +101,12 @@ def _done(work: Work, infrastructures: Infrastructures, check_mode: bool, diff_m
     def runner_of(kind: str, task: Task) -> TaskRunner:
         return TaskRunner(task, infrastructures[kind](task, check_mode), work.api, check_mode)
 
-    if work.pool is None:
-        return run_together([runner_of(kind, task) for kind, task in work.tasks], diff_mode)
-    return AgentCycle(work.pool, runner_of, check_mode).run(diff_mode)
+    if work.pool is not None:
+        return AgentCycle(work.pool, runner_of, check_mode).run(diff_mode)
+    runners = [runner_of(kind, task) for kind, task in work.tasks]
+    if runners[0].task.state == RECONCILED:
+        return reconcile_place(runners[0])
+    return run_together(runners, diff_mode)
 
 
 class TaskRunner:

@@ -94,6 +94,8 @@ class Task:
     :arg stream_output: None: the controller decides by the number of runs.
     :arg log_cursor: by flow run id; None when the call is no follow-up.
     :arg storage_check: ``strict``, ``warn`` or ``off``, which it is where code is always at hand.
+    :arg older_than: seconds; what ``state: reconciled`` does, like ``orphans`` (``keep`` or ``remove``) and
+        ``zombie_limit`` (how many of the server's runs are looked at). Its one request names no run, only a place.
     :arg connection: how the infrastructure is reached: the options of ``CONNECTION_SCOPES``.
     :arg warnings: for the result: what works and is not safe.
     """
@@ -114,6 +116,9 @@ class Task:
     poll_interval: float
     per_host: bool
     storage_check: str
+    older_than: float
+    orphans: str
+    zombie_limit: int
     api: ApiOptions
     requests: list[RunRequest]
     connection: dict[str, t.Any] = dataclasses.field(repr=False)
@@ -249,6 +254,9 @@ def _task(options: dict[str, t.Any], runner_type: str) -> Task:
         poll_interval=values["poll_interval"],
         per_host=values["per_host"],
         storage_check=values.get("storage_check", "off"),
+        older_than=values["older_than"],
+        orphans=values["orphans"],
+        zombie_limit=values["zombie_limit"],
         api=api,
         requests=_requests(options, runner_type),
         connection={field.name: values[field.name] for field in connection_fields_of(runner_type)},

@@ -427,10 +427,60 @@ timed_out:
   type: bool
   sample: false
 summary:
-  description: How many runs were launched, adopted, followed and removed, and how many are in which phase.
+  description:
+    - How many runs were launched, adopted, followed and removed, and how many are in which phase.
+    - With O(state=reconciled), how many attempts stand how.
   returned: when the task got as far as its runs
   type: dict
   sample: {launched: 48, adopted: 2, followed: 0, removed: 0, succeeded: 48, failed: 2}
+attempts:
+  description:
+    - Everything that was launched at the place, as RV(flowops.prefect.flow_runner_info#module:attempts) describes it,
+      each attempt as it was found. More keys are C(actions), what was done or, in check mode, would be done, and
+      C(diagnosis), what the server was told of a crash.
+    - V(reported), the server was told how the run ended. V(recorded), the end of the attempt was noted in its records.
+      V(stopped) what ran of it. V(removed) what was left of it.
+  returned: with O(state=reconciled)
+  type: list
+  elements: dict
+  sample:
+    - flow_run_id: 0f6e2d3c-5a41-4c8e-9b7d-1e2f3a4b5c6d
+      attempt: 1
+      standing: zombie
+      reason: its flow run is Running and nothing of it can run any more
+      drift: []
+      presence: absent
+      name: lively-hornet
+      url: http://127.0.0.1:4200/runs/flow-run/0f6e2d3c-5a41-4c8e-9b7d-1e2f3a4b5c6d
+      state: Running
+      state_type: RUNNING
+      infrastructure:
+        type: kubernetes
+        identifier: ""
+        name: ""
+        host: ""
+        node: ""
+      exit_code: null
+      signal: null
+      created_at: null
+      started_at: null
+      finished_at: null
+      actions: [reported]
+      diagnosis:
+        category: infrastructure_gone
+        reason: what the engine ran in was removed while the run was live
+        remedy: "Find out who removed it (an operator, a clean-up job), then run it again (rerun: failed)."
+        retryable: true
+locus:
+  description: The place, as the records of its attempts on the server name it.
+  returned: with O(state=reconciled)
+  type: str
+  sample: kubernetes/3a8f6f0e-2b1d-4c55-9d0e-7f6a5b4c3d2e/flows
+complete:
+  description: Whether all flow runs that are under way on the server were looked at. See O(zombie_limit).
+  returned: with O(state=reconciled)
+  type: bool
+  sample: true
 would_launch:
   description: What would be started for each run, with secrets masked.
   returned: in check mode

@@ -168,6 +168,12 @@ EXAMPLES = r"""
     flow_run_id: "{{ background.run.flow_run_id }}"
     state: absent
 
+- name: Mend what crashes have left behind, and remove what is over for a day
+  flowops.prefect.flow_runner_subprocess:
+    api_url: "{{ prefect_api_url }}"
+    state: reconciled
+    older_than: 86400
+
 - name: One run on each host, with a template of Prefect's own among the parameters
   flowops.prefect.flow_runner_subprocess:
     api_url: "{{ prefect_api_url }}"
@@ -467,7 +473,9 @@ timed_out:
   type: bool
   sample: false
 summary:
-  description: How many runs were launched, adopted, followed and removed, and how many are in which phase.
+  description:
+    - How many runs were launched, adopted, followed and removed, and how many are in which phase.
+    - With O(state=reconciled), how many attempts stand how.
   returned: when the task got as far as its runs
   type: dict
   sample:
@@ -485,6 +493,54 @@ summary:
     cancelled: 0
     lost: 0
     unknown: 0
+attempts:
+  description:
+    - Everything that was launched at the place, as RV(flowops.prefect.flow_runner_info#module:attempts) describes it,
+      each attempt as it was found. More keys are C(actions), what was done or, in check mode, would be done, and
+      C(diagnosis), what the server was told of a crash.
+    - V(reported), the server was told how the run ended. V(recorded), the end of the attempt was noted in its records.
+      V(stopped) what ran of it. V(removed) what was left of it.
+  returned: with O(state=reconciled)
+  type: list
+  elements: dict
+  sample:
+    - flow_run_id: 0f6e2d3c-5a41-4c8e-9b7d-1e2f3a4b5c6d
+      attempt: 1
+      standing: zombie
+      reason: its flow run is Running and nothing of it can run any more
+      drift: []
+      presence: finished
+      name: lively-hornet
+      url: http://127.0.0.1:4200/runs/flow-run/0f6e2d3c-5a41-4c8e-9b7d-1e2f3a4b5c6d
+      state: Running
+      state_type: RUNNING
+      infrastructure:
+        type: subprocess
+        identifier: "web-1:28387"
+        name: 0f6e2d3c-5a41-4c8e-9b7d-1e2f3a4b5c6d-1
+        host: web-1
+        node: ""
+      exit_code: null
+      signal: null
+      created_at: "2026-11-23T17:28:34Z"
+      started_at: "2026-11-23T17:28:34Z"
+      finished_at: null
+      actions: [reported]
+      diagnosis:
+        category: supervisor_lost
+        reason: nobody saw how the engine ended (supervisor killed)
+        remedy: "Find out who killed the supervisor (out of memory? logout?), then run it again (rerun: failed)."
+        retryable: true
+locus:
+  description: The place, as the records of its attempts on the server name it.
+  returned: with O(state=reconciled)
+  type: str
+  sample: process/web-1/1000/5d41402abc4b2a76
+complete:
+  description: Whether all flow runs that are under way on the server were looked at. See O(zombie_limit).
+  returned: with O(state=reconciled)
+  type: bool
+  sample: true
 would_launch:
   description: What would be started for each run, with secrets masked.
   returned: in check mode

@@ -54,7 +54,8 @@ class MemoryApi(PrefectApi):
         return run.id
 
     def change(self, run_id: str, state: str, **more: t.Any) -> None:
-        new = {"state_type": state, "state_name": state.capitalize(), "transition_id": None, **more}
+        ended = {"end_time": self.now} if state in TERMINAL_TYPES else {}
+        new = {"state_type": state, "state_name": state.capitalize(), "transition_id": None, **ended, **more}
         new.setdefault("state_since", self.now)
         self.runs[run_id] = dataclasses.replace(self.runs[run_id], **new)
         self.histories.setdefault(run_id, []).append(state)

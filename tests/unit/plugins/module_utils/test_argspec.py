@@ -45,10 +45,6 @@ def test_values_in_env_keep_their_type_for_our_own_check():
     assert validate({"flow_run_id": ID, "env": {"A": True}}).validated_parameters["env"] == {"A": True}
 
 
-def test_one_source_is_needed():
-    assert "required" in str(validate({}).error_messages)
-
-
 def test_sources_exclude_each_other():
     assert "mutually exclusive" in str(validate({"flow_run_id": ID, "flow_run_ids": [ID]}).error_messages)
     assert "mutually exclusive" in str(validate({"flow_run_id": ID, "runs": [{"flow_run_id": ID}]}).error_messages)

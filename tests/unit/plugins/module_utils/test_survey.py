@@ -41,10 +41,12 @@ class Place(World):
         locus: str = "here",
         token: str = TOKEN,
         spec_hash: str = "hash",
+        end_time: float | None = None,
         **seen: t.Any,
     ) -> AttemptKey:
         """A run with a record and, unless ``presence`` is None, with an attempt here."""
-        run_id = self.api.add(make_run(state=state, transition_id=TOKEN, infrastructure_pid="here:1"))
+        run = make_run(state=state, transition_id=TOKEN, infrastructure_pid="here:1", end_time=end_time)
+        run_id = self.api.add(run)
         self.api.histories[run_id] = [state]
         key = AttemptKey(run_id, 1)
         ledger = self.reconciler().ledger
@@ -255,23 +257,32 @@ def test_an_attempt_of_another_server_is_never_touched(place: Place, url: str) -
 
 
 def test_leftovers_are_removed_when_they_are_old_enough(place: Place) -> None:
-    old = place.attempt(state="COMPLETED", presence=Presence.FINISHED, finished_at=place.api.now - 101)
-    young = place.attempt(state="FAILED", presence=Presence.FINISHED, finished_at=place.api.now - 99)
-    suspended = place.attempt(state="PAUSED", presence=Presence.FINISHED, finished_at=place.api.now - 101)
+    long_ago, lately = place.api.now - 101, place.api.now - 99
+    old = place.attempt(state="COMPLETED", presence=Presence.FINISHED, end_time=long_ago)
+    young = place.attempt(state="FAILED", presence=Presence.FINISHED, end_time=lately, finished_at=long_ago)
+    suspended = place.attempt(state="PAUSED", presence=Presence.FINISHED, finished_at=long_ago)
+    never_began = place.attempt(state="CANCELLED", presence=Presence.FINISHED, gate=False, finished_at=long_ago)
     assert place.mend_twice(older_than=100) == {
         old.flow_run_id: ["recorded", "removed"],
         young.flow_run_id: ["recorded"],
         suspended.flow_run_id: ["recorded"],
+        never_began.flow_run_id: ["removed"],
     }
     assert set(place.host().attempts) == {young, suspended}
 
 
 def test_a_clock_that_is_ahead_does_not_keep_what_is_to_go_at_once(place: Place) -> None:
-    key = place.attempt(state="COMPLETED", presence=Presence.FINISHED, finished_at=place.api.now + 5)
+    key = place.attempt(state="COMPLETED", presence=Presence.FINISHED, end_time=place.api.now + 5)
     assert place.mend_twice(older_than=0) == {key.flow_run_id: ["recorded", "removed"]}
 
 
-def test_an_old_zombie_is_reported_and_then_cleared_in_one_go(place: Place) -> None:
+def test_the_output_of_a_zombie_stays_as_long_as_that_of_others(place: Place) -> None:
+    """However long ago it began: its run ends when that is told."""
+    key = place.attempt(presence=Presence.FINISHED, finished_at=None, started_at=1.0, created_at=1.0)
+    assert place.mend_twice(older_than=1) == {key.flow_run_id: ["reported"]}
+
+
+def test_a_zombie_is_reported_and_cleared_in_one_go(place: Place) -> None:
     key = place.attempt(presence=Presence.FINISHED)
     assert place.mend_twice(older_than=0) == {key.flow_run_id: ["reported", "removed"]}
 

@@ -1,0 +1,15 @@
+# Copyright (c) 2026, The flowops.prefect authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Controller side of the module of the same name."""
+
+from __future__ import annotations
+
+from ansible_collections.flowops.prefect.plugins.plugin_utils._management_action import ManagementAction
+
+
+class ActionModule(ManagementAction):
+    """What was launched at a place, and how it stands."""
+
+    module = "flow_runner_info"
