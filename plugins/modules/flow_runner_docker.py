@@ -53,7 +53,7 @@ attributes:
 requirements:
   - Python 3.9 or newer and the Docker SDK for Python (the package C(docker)) where the module runs.
   - A Docker Engine for Linux containers, 20.10 or newer.
-  - A server of Prefect 3. Prefect 2.20 speaks the same and has not been tried with this module; Orion is refused.
+  - A server of Prefect 3 or Prefect 2.20. Orion is refused.
   - An image with the server's generation of Prefect, found by the command C(python) (O(image)).
 notes:
   - B(Exactly once.) Who owns an attempt and whether its engine may start is recorded on the Prefect server,

@@ -35,13 +35,14 @@ exec "$@"
 REPOSITORY = "flowops-test/prefect"
 
 
-def _digest(*parts: bytes) -> str:
+def digest(*parts: bytes) -> str:
+    """What stands for the content of an image in its name."""
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:12]
 
 
 def _base_digest() -> str:
     lock = environments.ENVIRONMENTS["prefect3"].lock.read_bytes()
-    return _digest(lock, f"{SUITE} {PYTHON} {PACKAGES} 1".encode(), ENTRYPOINT.encode())
+    return digest(lock, f"{SUITE} {PYTHON} {PACKAGES} 1".encode(), ENTRYPOINT.encode())
 
 
 def _flows() -> list[Path]:
@@ -51,7 +52,7 @@ def _flows() -> list[Path]:
 def name() -> str:
     """What the image is called; other flows or another Prefect make another name."""
     content = [part for path in _flows() for part in (path.name.encode(), path.read_bytes())]
-    return f"{REPOSITORY}:{_digest(_base_digest().encode(), *content)}"
+    return f"{REPOSITORY}:{digest(_base_digest().encode(), *content)}"
 
 
 def base() -> str:

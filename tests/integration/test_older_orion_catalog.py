@@ -18,6 +18,7 @@ from older_servers import OlderServer
 from orion_rest import FLOWS, OrionRest
 from prefect_rest import RestError
 from prefect_server import ORION, PrefectServer
+from runner import MODULE
 
 SOURCE = FLOWS["append_line"]
 
@@ -79,8 +80,15 @@ def test_a_deployment_from_nothing_to_gone_with_a_run_in_between(
     assert found["schedule"]["interval"] == 3600
     assert found["flow_runner"] == {"type": "subprocess", "config": {"env": {"WHO": "deployment"}}}
 
-    ((_module, launch),) = [item for item in orion.task(tmp_path / "state").items() if item[0] != "name"]
-    runner = ("flow_runner", {**launch, "env": {}, "deployment": f"append-line/{name}", "idempotency_key": name})
+    runner = (
+        "flow_runner",
+        {
+            **orion.task(tmp_path / "state")[MODULE],
+            "env": {},
+            "deployment": f"append-line/{name}",
+            "idempotency_key": name,
+        },
+    )
     key = {"deployment": f"append-line/{name}", "idempotency_key": name, "state": "created", "wait_timeout": 60}
     mine = {"filter": {"deployments": [f"append-line/{name}"], "states": ["COMPLETED"], "tags": ["a"]}}
     gone = ("deployment", {**this, "state": "absent"})

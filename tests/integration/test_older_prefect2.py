@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,9 @@ from older_servers import OlderServer
 from prefect_rest import PrefectRest
 from prefect_server import ORION, PREFECT2, PREFECT3, Generation, PrefectServer
 from process_host import Host
+from runner import MODULE
 from scenarios import wait_until
+from stock_pools import stock_template
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -114,6 +117,37 @@ def test_failures_and_crashes_are_told_and_repeated_when_asked(
     rerun = run_playbook(prefect2.task(tmp_path / "state", flow_run_ids=[failing, dying], rerun=2))
     assert [(run["attempt"], run["action"]) for run in rerun.last["runs"]] == [(2, "launched")] * 2
     assert [run["state_type"] for run in rerun.last["runs"]] == ["FAILED", "CRASHED"]
+
+
+def test_the_infrastructure_comes_from_deployment_run_and_pool_and_a_cycle_launches_what_is_due(
+    run_playbook: RunPlaybook, prefect2: OlderServer, tmp_path: Path
+) -> None:
+    """A stock pool's template is rendered, and an attached flow runner counts, in a task and in an agent's cycle."""
+    rest, parameters = prefect2.rest, {"names": ["WHO"], "tell": True}
+    pool = f"stock-{uuid.uuid4().hex[:8]}"
+    rest.create_work_pool(pool, base_job_template=stock_template(rest, "process"))
+    of_pool = {"env": {"WHO": "pool's deployment"}}
+    stock = rest.create_deployment("show_hash", parameters=parameters, work_pool_name=pool, job_variables=of_pool)
+    runner = {"type": "subprocess", "config": {"python": prefect2.engine_python, "env": {"WHO": "attached"}}}
+    attached = rest.create_deployment("show_hash", parameters=parameters, job_variables={"flow_runner": runner})
+    replaced = {"flow_runner": {**runner, "config": {"python": prefect2.engine_python, "env": {"WHO": "run's own"}}}}
+    own = rest.create_flow_run(attached["id"], job_variables=replaced)["id"]
+    due = rest.create_flow_run(stock["id"])["id"]
+
+    options = {**prefect2.task(tmp_path / "state", python=None)[MODULE], "log_lines": 50}
+    first = {**options, "runs": [{"deployment": attached["full_name"]}, {"flow_run_id": own}]}
+    cycle = {**options, "work_pool": pool, "python": prefect2.engine_python}
+    module = "flowops.prefect.flow_runner"  # not the subprocess runner's, whose options it takes
+    tasks = [{"name": "Task", module: first}, {"name": "Cycle", module: cycle}, {"name": "Again", module: cycle}]
+    play = run_playbook(tasks).check()
+    runs = [*play.of("Task").result["runs"], *play.of("Cycle").result["runs"]]
+    assert [(run["phase"], run["infrastructure"]["type"]) for run in runs] == [("succeeded", "subprocess")] * 3
+    for run, who in zip(runs, ("attached", "run's own", "pool's deployment"), strict=True):
+        assert any(f"not to be seen: {who}" in line for line in run["log"]["lines"]), run["log"]["lines"]
+    assert [run["flow_run_id"] for run in runs[1:]] == [own, due]
+    assert play.of("Again").result["runs"] == []
+    (worker,) = rest.post(f"/work_pools/{pool}/workers/filter", {})
+    assert worker["status"] == "ONLINE"
 
 
 @pytest.mark.parametrize("unfit", [PREFECT3, ORION], ids=lambda generation: generation.environment)
