@@ -21,7 +21,7 @@ from prefect_rest import FLOWS, PrefectRest
 from prefect_server import engine_python
 from runner import CountedRun
 from scenarios import processes_of, wait_until
-from stock_pools import stock_template
+from stock_pools import stock_template, stock_worker
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -174,6 +174,21 @@ def test_a_hundred_runs_several_agents_and_one_that_is_killed(
     for agent in agents[1:]:
         assert agent.process.poll() is None, agent.stdout
         agent.kill()
+
+
+def test_an_agent_beside_prefect_s_own_worker(
+    start_playbook: StartPlaybook, rest: PrefectRest, api_url: str, pool: str, tmp_path: Path
+) -> None:
+    """Each run is executed once, whoever took it."""
+    runs = due(rest, pool, tmp_path, 50)
+    with stock_worker(api_url, pool, tmp_path / "worker", limit=2):
+        wait_until(lambda: any(run.executions for run in runs), "the worker's first body", timeout=120)
+        agent = start_playbook(AGENT, extra_vars=agent_variables(api_url, pool, tmp_path / "state"))
+        wait_for_ends(rest, [runs[0].deployment], len(runs))
+        agent.kill()
+    assert {rest.state_type(run.id) for run in runs} == {"COMPLETED"}
+    assert [run.executions for run in runs] == [1] * len(runs)
+    assert {bool(rest.inputs(run.id, "flowops-")) for run in runs} == {True, False}, "only one of them took runs"
 
 
 @pytest.mark.parametrize(
