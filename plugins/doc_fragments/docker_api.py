@@ -72,7 +72,7 @@ options:
   use_ssh_client:
     description:
       - Whether the program C(ssh) is used for C(ssh://) addresses, in place of the Python package paramiko. V(false)
-        when left out.
+        when left out. The package has to be there all the same, since the Docker SDK imports it.
     type: bool
   pull_timeout:
     description:

@@ -6,16 +6,20 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import docker_engine
 import pytest
+import system_packages
 from ansible_play import RunPlaybook
 from containers import containers_of, docker_task, hosts, make_run
 from engine_tls import TlsEngine, make_certificates
 from prefect_rest import PrefectRest
+from ssh_server import SshServer, short_folder
 
 #: What the task says counts, whatever the SDK's library for HTTP would take from the environment.
 ENVIRONMENT = {"DOCKER_CERT_PATH": None, "DOCKER_TLS_VERIFY": None, "REQUESTS_CA_BUNDLE": "/nowhere/ca.pem"}
@@ -55,6 +59,41 @@ def test_an_engine_behind_tls(
     assert (again.last["run"]["phase"], again.last["changed"]) == ("succeeded", False)
 
 
+@pytest.fixture
+def ssh() -> Iterator[SshServer]:
+    """A way in for ssh; the folder is a user's home with what that needs."""
+    missing = SshServer.missing()
+    if missing:
+        pytest.skip(f"{missing} is not installed")
+    if docker_engine.host() != docker_engine.DEFAULT_HOST:
+        pytest.skip("the engine is not where the docker command looks for it in a session")
+    with short_folder() as folder, SshServer(Path(folder)) as server:
+        (server.folder / ".ssh").mkdir()
+        (server.folder / ".ssh" / "known_hosts").symlink_to(server.folder / "known_hosts")
+        (server.folder / ".ssh" / "config").write_text(f"Host *\n  IdentityFile {server.folder}/user_key\n")
+        # The program does not ask HOME where its user is at home.
+        options = f"-F {server.folder}/.ssh/config -o UserKnownHostsFile={server.folder}/known_hosts -o BatchMode=yes"
+        program = server.folder / "bin" / "ssh"
+        program.parent.mkdir()
+        program.write_text(f'#!/bin/sh\nexec {system_packages.find("ssh")} {options} "$@"\n')
+        program.chmod(0o755)
+        yield server
+
+
+def test_an_engine_behind_ssh(run_playbook: RunPlaybook, rest: PrefectRest, api_url: str, ssh: SshServer) -> None:
+    """By the program, and by the package."""
+    host = f"ssh://{getpass.getuser()}@127.0.0.1:{ssh.port}"
+    environment = {**ENVIRONMENT, "HOME": str(ssh.folder), "PATH": f"{ssh.folder}/bin:{os.environ['PATH']}"}
+    runs = [make_run(rest, "hello") for _number in range(2)]
+    tasks = [
+        docker_task(api_url, flow_run_id=run_id, docker_host=host, use_ssh_client=program)
+        for run_id, program in zip(runs, (True, False))
+    ]
+    for found in run_playbook(tasks, hosts=hosts(), env=environment).check().results:
+        assert (found.result["run"]["phase"], found.result["run"]["action"]) == ("succeeded", "launched")
+        assert found.result.get("warnings", []) == []
+
+
 def test_connections_that_come_to_nothing(
     run_playbook: RunPlaybook, rest: PrefectRest, api_url: str, engine: TlsEngine, certificates: Path, tmp_path: Path
 ) -> None:
@@ -64,6 +103,8 @@ def test_connections_that_come_to_nothing(
         ({"docker_host": "unix:///nowhere/docker.sock"}, "infrastructure_unreachable", "docker_host"),
         ({"docker_host": "tcp://127.0.0.1:1"}, "infrastructure_unreachable", "docker_host"),
         ({"docker_host": "tcp://no-such-engine.invalid:2376"}, "infrastructure_unreachable", "docker_host"),
+        ({"docker_host": "ssh://127.0.0.1:1"}, "infrastructure_unreachable", "docker version"),
+        ({"docker_host": "ssh://127.0.0.1:1", "use_ssh_client": True}, "infrastructure_unreachable", "docker version"),
         ({"docker_host": engine.host}, "infrastructure_unreachable", "docker_host"),
         ({"docker_host": engine.host, "tls": True}, "infrastructure_unreachable", "client_cert"),
         ({"docker_host": engine.host, **trusted(foreign)}, "infrastructure_unreachable", "ca_path"),

@@ -12,6 +12,7 @@ The Docker SDK is loaded at the first use: hosts that run nothing in Docker need
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import re
 import typing as t
@@ -82,6 +83,18 @@ def sdk() -> t.Any:
             "library_missing",
         ) from None
     return docker
+
+
+def _require_paramiko() -> None:
+    """The SDK has no ssh without it, not even with the program."""
+    try:
+        importlib.import_module("paramiko")
+    except ImportError:
+        raise SettingsError(
+            missing_required_lib("paramiko", reason="for a docker_host behind ssh, with use_ssh_client too") + ".",
+            "Install docker[ssh] from PyPI (python3-paramiko in Debian) for that interpreter.",
+            "library_missing",
+        ) from None
 
 
 class Connection:
@@ -176,6 +189,8 @@ class Connection:
     def _connect(self) -> t.Any:
         tls = self._tls()
         host = self.host
+        if host.startswith("ssh://"):
+            _require_paramiko()
         if tls is not None and host.startswith("tcp://"):
             host = "https://" + host[len("tcp://") :]
         return _client_class(sdk())(
@@ -289,4 +304,6 @@ def _remedy(host: str, said: str) -> str:
         return "Use become, or add the user to the group that owns the socket (mostly docker)."
     if host.startswith("unix:"):
         return "Start the engine on that host, or say in docker_host where it listens."
+    if host.startswith("ssh:"):
+        return "Correct docker_host until 'ssh …' with 'docker version' as its command answers and asks for nothing."
     return "Check docker_host, the network, and that the engine listens there."

@@ -26,7 +26,11 @@ from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure im
 from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure import (
     _docker_spec as spec,
 )
-from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._docker_client import refusal, sdk
+from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._docker_client import (
+    Connection,
+    refusal,
+    sdk,
+)
 from ansible_collections.flowops.prefect.plugins.module_utils._launch import AttemptKey, Launch
 from ansible_collections.flowops.prefect.plugins.module_utils._observation import Presence
 from ansible_collections.flowops.prefect.plugins.module_utils._problems import ProblemsError
@@ -458,3 +462,12 @@ def test_a_missing_sdk_is_told(monkeypatch):
     with pytest.raises(SettingsError, match="docker") as caught:
         sdk()
     assert (caught.value.category, "PyPI" in caught.value.remedy) == ("library_missing", True)
+
+
+def test_a_package_that_the_sdk_needs_for_ssh_is_told(monkeypatch):
+    monkeypatch.setitem(sys.modules, "paramiko", None)
+    for program in (True, False):
+        connection = Connection({"docker_host": "ssh://engine.example.com", "use_ssh_client": program}, {})
+        with pytest.raises(SettingsError, match="paramiko") as caught:
+            connection.client  # noqa: B018 - connects
+        assert (caught.value.category, "docker[ssh]" in caught.value.remedy) == ("library_missing", True)
