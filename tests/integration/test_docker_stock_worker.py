@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,9 @@ pytestmark = pytest.mark.usefixtures("docker_engine_up")
 
 #: Stands for the host name that the engine gives a container: the beginning of its id.
 OWN_NAME = "<its own id>"
+
+#: What the Docker configuration of the user says; the API is reached without.
+PROXIES = {"httpProxy": "http://proxy.example.com:3128", "noProxy": "127.0.0.1"}
 
 
 def deployments(folder: Path, networks: list[str]) -> dict[str, dict[str, Any]]:
@@ -90,14 +94,16 @@ def test_they_differ_as_the_documentation_says(
     def runs() -> dict[str, str]:
         return {name: rest.create_flow_run(made[name], {"seconds": 300})["id"] for name in made}
 
+    (tmp_path / "config.json").write_text(json.dumps({"proxies": {"default": PROXIES}}))
     theirs = runs()
     ours: dict[str, str] = {}
     try:
-        with stock_worker(api_url, pool, tmp_path / "worker", limit=len(made), environment_name="stock-workers"):
+        with stock_worker(api_url, pool, tmp_path / "worker", len(made), "stock-workers", DOCKER_CONFIG=str(tmp_path)):
             wait_until(lambda: all(map(has_started, theirs.values())), "the containers of Prefect's worker", 120)
         ours = runs()
         options = {"api_url": api_url, "flow_run_ids": [*ours.values()], "wait": False}
-        run_playbook({"name": "Run", "flowops.prefect.flow_runner": options}, hosts=hosts()).check()
+        task = {"name": "Run", "flowops.prefect.flow_runner": options}
+        run_playbook(task, hosts=hosts(), env={"DOCKER_CONFIG": str(tmp_path)}).check()
         found = [
             differences(described(container_of(ours[name])), described(container_of(theirs[name]))) for name in made
         ]
