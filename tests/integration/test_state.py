@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import processes
 import pytest
 import yaml
 from ansible_play import COLLECTION_ROOT, RunPlaybook
 from module_docs import documented
+from place_reports import EVERYTHING, INFO, told_of
 from prefect_rest import PrefectRest
 from process_host import Host, mentioning
 from runner import MODULE, runner_task
@@ -25,7 +27,6 @@ from scenarios import wait_until
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
-INFO = "flowops.prefect.flow_runner_info"
 STANDINGS = ("live", "finished", "orphaned", "zombie", "vanished", "drifted")
 
 
@@ -44,13 +45,7 @@ class Runs:
 
     def is_alive(self, name: str) -> bool:
         """Whether a run's engine lives."""
-        return Path(f"/proc/{self.pids[name]}").exists()
-
-    def told_of(self, result: dict[str, Any], name: str) -> Any:
-        """What a report says of each run."""
-        return {
-            kind: one[name] for one in result["attempts"] for kind, run in self.ids.items() if run == one["flow_run_id"]
-        }
+        return any(process.pid == self.pids[name] for process in processes.living())
 
 
 @pytest.fixture
@@ -89,10 +84,12 @@ def test_everything_is_told_and_mended(run_playbook: RunPlaybook, rest: PrefectR
         place = {"api_url": api_url, "state_dir": str(runs.host.state_dir)}
         return {"name": name, module: {**place, **options}, "check_mode": check}
 
+    def told(report: dict[str, Any], name: str) -> dict[str, Any]:
+        return told_of(report, runs.ids, name)
+
     def reconcile(name: str, **options: Any) -> dict[str, Any]:
         return task(name, state="reconciled", **options)
 
-    everything = {"older_than": 0, "orphans": "remove"}
     by_another_name = api_url.replace("127.0.0.1", "localhost")
     looks = run_playbook(
         [
@@ -100,60 +97,60 @@ def test_everything_is_told_and_mended(run_playbook: RunPlaybook, rest: PrefectR
             task("Look at another server", INFO, api_url=by_another_name),
             task("Look at few runs", INFO, zombie_limit=0),
             reconcile("Foretell", check=True),
-            reconcile("Foretell everything", check=True, **everything),
+            reconcile("Foretell everything", check=True, **EVERYTHING),
         ]
     ).check()
     look = looks.of("Look").result
     standings = {**{name: name for name in STANDINGS}, "vanished": "zombie"}
-    assert runs.told_of(look, "standing") == standings
-    assert runs.told_of(look, "presence") == {
+    assert told(look, "standing") == standings
+    assert told(look, "presence") == {
         **dict.fromkeys(STANDINGS, "live"),
         "finished": "finished",
         "zombie": "finished",
         "vanished": "absent",
     }
-    assert runs.told_of(look, "drift") == {**{name: [] for name in STANDINGS}, "drifted": ["spec_hash"]}
+    assert told(look, "drift") == {**{name: [] for name in STANDINGS}, "drifted": ["spec_hash"]}
     assert (look["summary"]["zombie"], look["complete"], look["changed"]) == (2, True, False)
     described = yaml.safe_load(documented(COLLECTION_ROOT / "plugins" / "modules" / "flow_runner_info.py", "RETURN"))
     assert {key for one in look["attempts"] for key in one} == set(described["attempts"]["contains"])
     assert set(look["summary"]) == set(described["summary"]["sample"])
 
     elsewhere = looks.of("Look at another server").result
-    assert runs.told_of(elsewhere, "standing") == {**standings, "orphaned": "foreign"}
+    assert told(elsewhere, "standing") == {**standings, "orphaned": "foreign"}
     few = looks.of("Look at few runs").result
     assert not few["complete"]
-    assert set(runs.told_of(few, "standing")) == set(STANDINGS) - {"vanished"}
+    assert set(told(few, "standing")) == set(STANDINGS) - {"vanished"}
 
-    told = runs.told_of(looks.of("Foretell").result, "actions")
+    actions = told(looks.of("Foretell").result, "actions")
     # Whether somebody has recorded the end of the run that is over depends on who looked when it ended.
-    told["finished"] = [word for word in told["finished"] if word != "recorded"]
+    actions["finished"] = [word for word in actions["finished"] if word != "recorded"]
     reported = {**{name: [] for name in STANDINGS}, "zombie": ["reported"], "vanished": ["reported"]}
-    assert told == reported
+    assert actions == reported
     for name in ("zombie", "vanished"):
         assert rest.state_type(runs.ids[name]) == "RUNNING"
         assert "flowops-1-end" not in rest.inputs(runs.ids[name])
-    foretold = runs.told_of(looks.of("Foretell everything").result, "actions")
+    foretold = told(looks.of("Foretell everything").result, "actions")
     assert (foretold["zombie"], foretold["orphaned"]) == (["reported", "removed"], ["stopped", "removed"])
 
     mended = run_playbook(
         [
             reconcile("Mend"),
             reconcile("Mend again"),
-            reconcile("Clear", **everything),
-            reconcile("Clear again", **everything),
+            reconcile("Clear", **EVERYTHING),
+            reconcile("Clear again", **EVERYTHING),
             task("Look", INFO),
         ]
     ).check()
     assert [one.changed for one in mended.results] == [True, False, True, False, False]
     result = mended.of("Mend").result
     for name in ("zombie", "vanished"):
-        assert runs.told_of(result, "actions")[name] == ["reported"]
+        assert told(result, "actions")[name] == ["reported"]
         run = rest.flow_run(runs.ids[name])
         assert run["state"]["type"] == "CRASHED"
-        assert runs.told_of(result, "diagnosis")[name]["reason"] in run["state"]["message"]
-    cleared = runs.told_of(mended.of("Clear").result, "actions")
+        assert told(result, "diagnosis")[name]["reason"] in run["state"]["message"]
+    cleared = told(mended.of("Clear").result, "actions")
     assert {name for name, words in cleared.items() if "removed" in words} == {"finished", "orphaned", "zombie"}
-    assert runs.told_of(mended.of("Look").result, "standing") == {"live": "live", "drifted": "drifted"}
+    assert told(mended.of("Look").result, "standing") == {"live": "live", "drifted": "drifted"}
     assert not runs.is_alive("orphaned")
     for name in ("live", "drifted"):
         assert runs.is_alive(name)
