@@ -52,8 +52,8 @@ attributes:
     support: full
 requirements:
   - Python 3.9 or newer where the module runs, and nothing else.
-  - Prefect 3 or Prefect 2.20, as the server, in the environment of O(virtualenv), O(python) or O(condaenv), where one is
-    given.
+  - Prefect 3 or Prefect 2.20, as the server, in the environment of O(virtualenv), O(python) or O(condaenv), where one
+    is given.
   - A server of Prefect 3 or Prefect 2.20, which lacks O(concurrency_limit). A server of Orion 2.0b6 keeps O(flow_data),
     O(parameters), O(tags), one of O(schedules), O(paused) and O(flow_runner). What a server cannot keep is refused.
 notes:
