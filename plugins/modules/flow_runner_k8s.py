@@ -59,7 +59,7 @@ requirements:
   - Python 3.9 or newer and the Kubernetes client for Python (the package C(kubernetes), 24 or newer) where the module
     runs.
   - Kubernetes 1.25 or newer.
-  - A server of Prefect 3. Prefect 2.20 speaks the same and has not been tried with this module; Orion is refused.
+  - A server of Prefect 3 or Prefect 2.20. Orion is refused.
   - An image with the server's generation of Prefect, found by the command C(python) (O(image)).
 notes:
   - B(Exactly once.) Who owns an attempt and whether its engine may start is recorded on the Prefect server,

@@ -483,14 +483,33 @@ def _load_image() -> str:
     if (FOLDER / "kind").exists():
         return f"Image: {image()}"
     name = image()
-    if name in run_ctr("images", "list", "--quiet").split():
+    if _has_image(name):
         return f"Image: {name} is there"
     engine, made = docker_engine.up(), docker_image.ensure()
-    with tempfile.TemporaryDirectory(prefix="flowops-image-") as temporary:
-        archive = Path(temporary) / "image.tar"
-        docker_engine.docker("save", "--output", str(archive), docker_image.name())
-        run_ctr("images", "import", archive)
+    import_image(docker_image.name())
     return f"{engine}\n{made}\nImage: {name} imported"
+
+
+def _has_image(name: str) -> bool:
+    return name in run_ctr("images", "list", "--quiet").split()
+
+
+def import_image(name: str) -> str:
+    """Have an image of the Docker Engine in a cluster that was started here; returns its name there.
+
+    :raises NoEngine: the cluster was given, and so are its images.
+    """
+    if os.environ.get(GIVEN):
+        raise NoEngine("nothing is brought into a cluster that was given")
+    there = f"docker.io/{name}"
+    if (FOLDER / "kind").exists():
+        run("kind", "load", "docker-image", name, "--name", KIND_NAME)
+    elif not _has_image(there):
+        with tempfile.TemporaryDirectory(prefix="flowops-image-") as temporary:
+            archive = Path(temporary) / "image.tar"
+            docker_engine.docker("save", "--output", str(archive), name)
+            run_ctr("images", "import", archive)
+    return there
 
 
 # --- removing --------------------------------------------------------------------------------------------------------
