@@ -29,11 +29,11 @@ def foretold(view: View) -> list[Decision]:
         if decision.step in _LAST:
             break
         steps.append(decision)
-        view = _after(view, decision)
+        view = after(view, decision)
     return steps
 
 
-def _after(view: View, decision: Decision) -> View:
+def after(view: View, decision: Decision) -> View:
     """What one sees when a step is done."""
     number = decision.attempt
     if decision.step is Step.VOID:

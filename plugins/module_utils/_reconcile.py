@@ -47,6 +47,7 @@ from ansible_collections.flowops.prefect.plugins.module_utils._errors import (
     InfrastructureUnreachable,
     SettingsError,
 )
+from ansible_collections.flowops.prefect.plugins.module_utils._foretell import after
 from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._base import Infrastructure
 from ansible_collections.flowops.prefect.plugins.module_utils._launch import AttemptKey, Launch
 from ansible_collections.flowops.prefect.plugins.module_utils._ledger import End, Entry, Ledger, Owner, tokens_of_voided
@@ -277,12 +278,10 @@ class Reconciler:
         """Name the next step without performing it (check mode); a record of what the server knows changes nothing."""
         if self._tries_first(tracked):
             self._read_ledger(tracked)
-        tracked.decision = decide(self.view_of(tracked))
+        view = self.view_of(tracked)
+        tracked.decision = decide(view)
         if tracked.decision.step is Step.END and not tracked.decision.report:
-            end = self._end_of(tracked, tracked.decision)
-            *earlier, latest = tracked.entries
-            tracked.entries = (*earlier, dataclasses.replace(latest, end=end))
-            tracked.decision = decide(self.view_of(tracked))
+            tracked.decision = decide(after(view, tracked.decision))
         self._note_adoption(tracked)
 
     # --- deciding and performing -----------------------------------------------------------------------------------
@@ -520,16 +519,14 @@ class Reconciler:
     def _end(self, tracked: Tracked, decision: Decision) -> bool:
         """Write the end; only the one whose record it is reports, so that two observers cannot contradict."""
         message = self._message(tracked, decision)
-        if self.ledger.end(self._key(tracked, decision), self._end_of(tracked, decision)):
+        own = tracked.run.state_type if tracked.run is not None and tracked.run.terminal else ""
+        end = End(verdict=decision.reason, state=decision.report or own, reporter=self.controller)
+        if self.ledger.end(self._key(tracked, decision), end):
             if decision.report:
                 self._report(tracked, decision, message)
             else:
                 tracked.performed.append(decision)
         return True
-
-    def _end_of(self, tracked: Tracked, decision: Decision) -> End:
-        own = tracked.run.state_type if tracked.run is not None and tracked.run.terminal else ""
-        return End(verdict=decision.reason, state=decision.report or own, reporter=self.controller)
 
     def _propose(self, tracked: Tracked, decision: Decision) -> bool:
         self._report(tracked, decision, self._message(tracked, decision))
