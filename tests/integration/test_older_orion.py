@@ -17,6 +17,7 @@ from ansible_play import RunPlaybook, StartPlaybook
 from engines import hold_environment, is_alive, wait_for_held_engine, wait_until_gone
 from older_servers import OlderServer
 from orion_rest import OrionRest
+from place_reports import check_zombies_of_older
 from prefect_server import ORION, PREFECT2, PrefectServer
 from process_host import Host
 from scenarios import wait_until
@@ -220,3 +221,8 @@ def test_flow_runners_propagate_from_the_deployment_to_its_runs(
     assert (new["environment"]["WHO"], new["sources"]["type"]) == ("later", "default")
     assert play.of("Run").result["run"]["phase"] == "succeeded"
     assert (tmp_path / "bodies").read_text().count("\n") == 1
+
+
+def test_zombies_that_left_something_are_told(run_playbook: RunPlaybook, orion: OlderServer, tmp_path: Path) -> None:
+    """It does not know where a run is, so one that left nothing is not found."""
+    assert check_zombies_of_older(run_playbook, orion, tmp_path, "FAILED") == {"left": "zombie"}

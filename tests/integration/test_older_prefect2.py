@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from ansible_play import RunPlaybook, StartPlaybook
 from older_servers import OlderServer
+from place_reports import check_zombies_of_older
 from prefect_rest import PrefectRest
 from prefect_server import ORION, PREFECT2, PREFECT3, Generation, PrefectServer
 from process_host import Host
@@ -162,3 +163,8 @@ def test_an_engine_of_another_generation_is_refused_before_anything_is_claimed(
     assert prefect2.rest.state_type(run.id) == "SCHEDULED"
     assert prefect2.rest.inputs(run.id) == {}
     assert run.executions == 0
+
+
+def test_zombies_are_told(run_playbook: RunPlaybook, prefect2: OlderServer, tmp_path: Path) -> None:
+    found = check_zombies_of_older(run_playbook, prefect2, tmp_path, "CRASHED")
+    assert found == {"left": "zombie", "vanished": "zombie"}
