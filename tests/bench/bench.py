@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "engines"))
 import ansible_play
 import environments
 import prefect_server
-from measurements import CONCURRENCY, GATE_FACTOR, MEASUREMENTS, MORE_ROUNDS, TASKS
+from measurements import CONCURRENCY, MEASUREMENTS, OFTEN, TASKS
 from measuring import Bench, Row
 from prefect_rest import PrefectRest
 from scratch import scratch
@@ -72,6 +72,13 @@ The load is the average of the last minute; what a part itself makes of it count
 - **Gate**: `plugins/module_utils/_bootstrap.py` against the engine alone. Where only the gate is measured, the run is
   claimed before the clock starts. Record and claim are what every launcher has to do in some way.
 - **Supervisor**: VmRSS, and user and system time, of the process beside each run while a flow sleeps.
+- **Agent**: the playbook `agent` and `prefect worker start`, both with their defaults (the agent looks at its pool
+  every 2 seconds, the worker every 10), each idle on a pool of its own. One run at a time is scheduled at a moment of
+  chance. The engine's process is the first whose environment names the run; it started when the kernel says so.
+  Running is the first such state of the run, less its first scheduled one. The ratio is that of the medians.
+- **Deployments**: fifty in the list of one task, in the place of as many calls of `prefect deploy`. Both, and the
+  script (`tests/bench/deploy_script.py`), read the flow's name and parameters from its code. A task's CPU time is that
+  of the whole `ansible-playbook`.
 
 CPU time is that of the process and of all its children that ended (`wait4`). Floor and subject use the same
 interpreters; the bytecode of Prefect, Ansible and the collection is compiled before. Repeat it with
@@ -124,7 +131,7 @@ def measure_part(name: str, bench: Bench) -> tuple[list[Row], Part]:
     rows = MEASUREMENTS[name](bench)
     cells = [row.cells for row in rows]
     print(table(HEAD, cells), flush=True)
-    rounds = bench.rounds * {"gate": GATE_FACTOR}.get(name, 1) + {"repeated": MORE_ROUNDS}.get(name, 0)
+    rounds = OFTEN[name](bench.rounds) if name in OFTEN else bench.rounds
     date = time.strftime("%Y-%m-%d", time.gmtime())
     return rows, {"rows": cells, "conditions": [name, str(rounds), f"{before:.1f}", f"{os.getloadavg()[0]:.1f}", date]}
 

@@ -8,22 +8,22 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import statistics
-import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from agent_latency import LAUNCHES, agent
+from deployments import deployments
 from docker_containers import containers
 from kubernetes_jobs import kubernetes_jobs
 from kubernetes_many import kubernetes_many
 from measuring import BENCH, Bench, Row, Usage, Usages, faster, run, seconds, slower
 from prefect_server import engine_python
+from stock_worker import PATIENCE, wait_for, worker
 
 RUNS = 20
 CONCURRENCY = 2 * (os.cpu_count() or 1)
@@ -36,7 +36,6 @@ GATE_FACTOR = 3
 MORE_ROUNDS = 2
 IDLE_SECONDS = 30
 LINES_PER_SECOND = 10
-PATIENCE = 900.0
 
 
 # --- 20 trivial runs --------------------------------------------------------------------------------------------------
@@ -91,50 +90,11 @@ def _by_worker(bench: Bench) -> float:
     """The worker is online before the first run exists; its time ends with the last run's completed state."""
     pool = f"bench-{uuid.uuid4().hex[:8]}"
     bench.rest.create_work_pool(pool)
-    with _worker(bench, pool):
+    with worker(bench, pool, "--limit", str(WORKER_LIMIT)):
         started = time.monotonic()
         deployment, _run_ids = _make_runs(bench, work_pool_name=pool)
-        _wait_for(lambda: bench.completed(deployment) == RUNS)
+        wait_for(lambda: bench.completed(deployment) == RUNS)
         return time.monotonic() - started
-
-
-@contextmanager
-def _worker(bench: Bench, pool: str) -> Iterator[None]:
-    """A stock worker that polls a pool."""
-    folder = bench.new_folder()
-    command = [str(engine_python().with_name("prefect")), "worker", "start", "--type", "process", "--pool", pool]
-    with (folder / "output").open("wb") as output:
-        process = subprocess.Popen(
-            [*command, "--limit", str(WORKER_LIMIT)],
-            cwd=folder,
-            env=bench.engine_environment,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
-        _wait_for(lambda: _is_online(bench, pool))
-        yield
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        try:
-            process.wait(60)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-
-
-def _is_online(bench: Bench, pool: str) -> bool:
-    return any(worker["status"] == "ONLINE" for worker in bench.rest.post(f"/work_pools/{pool}/workers/filter", {}))
-
-
-def _wait_for(holds: Callable[[], bool]) -> None:
-    """Looks rarely: it shares the processors with what it waits for."""
-    deadline = time.monotonic() + PATIENCE
-    while not holds():
-        if time.monotonic() > deadline:
-            raise RuntimeError(f"nothing came of it within {PATIENCE:.0f} s")
-        time.sleep(0.3)
 
 
 # --- tasks that have nothing to do ------------------------------------------------------------------------------------
@@ -152,7 +112,7 @@ def repeated(bench: Bench) -> list[Row]:
         "many": [bench.task(flow_run_ids=ids)] * TASKS,
     }
     used = Usages()
-    for number in range(bench.rounds + MORE_ROUNDS):
+    for number in range(OFTEN["repeated"](bench.rounds)):
         for name, tasks in plays.items():
             used.add(name, bench.play(tasks, {"ANSIBLE_LIBRARY": str(BENCH / "library")}))
         bench.say(f"finished runs, round {number + 1}: {used.newest}")
@@ -207,7 +167,7 @@ def live_view(bench: Bench) -> list[Row]:
 def gate(bench: Bench) -> list[Row]:
     """The engine of a trivial run: as Prefect starts it, behind the gate, and with claim and record before the gate."""
     used: dict[str, list[Usage]] = {"plain": [], "gate": [], "claims": []}
-    for number in range(bench.rounds * GATE_FACTOR):
+    for number in range(OFTEN["gate"](bench.rounds)):
         _deployment, run_ids = _make_runs(bench, 3)
         order = list(zip(used, run_ids))
         for name, run_id in order if number % 2 else reversed(order):
@@ -306,12 +266,20 @@ def _private(pid: int) -> int:
     return sum(_kilobytes(pid, "smaps_rollup", name) for name in ("Private_Clean", "Private_Dirty"))
 
 
+#: Those that do not measure everything once a round, with how often they do for so many rounds.
+OFTEN: dict[str, Callable[[int], int]] = {
+    "repeated": lambda rounds: rounds + MORE_ROUNDS,
+    "gate": lambda rounds: rounds * GATE_FACTOR,
+    "agent": lambda _rounds: LAUNCHES,
+}
 MEASUREMENTS: dict[str, Callable[[Bench], list[Row]]] = {
     "throughput": throughput,
     "repeated": repeated,
     "live": live_view,
     "gate": gate,
     "supervisor": supervisor,
+    "agent": agent,
+    "deployments": deployments,
     "docker": containers,
     "kubernetes": kubernetes_jobs,
     "kubernetes-many": kubernetes_many,
