@@ -161,18 +161,18 @@ def scarce_resource() -> Iterator[tuple[str, str]]:
     name = f"test-{uuid.uuid4().hex[:8]}"
     important = {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": name}}
     kubernetes_cluster.apply(json.dumps({**important, "value": 1000}))
-    _change_node("add", name, "1")
+    _change_node("add", name, value="1")
     yield f"flowops.invalid/{name}", name
     _change_node("remove", name)
     kubernetes_cluster.kubectl("delete", "priorityclass", name)
 
 
-def _change_node(operation: str, name: str, *value: str) -> None:
-    for part in ("capacity", "allocatable"):
-        path = f"/status/{part}/flowops.invalid~1{name}"
-        change = {"op": operation, "path": path, **({"value": value[0]} if value else {})}
-        words = ["--subresource", "status", "--type", "json", "--patch", json.dumps([change])]
-        kubernetes_cluster.kubectl("patch", "node", kubernetes_cluster.NODE, *words)
+def _change_node(operation: str, name: str, **value: str) -> None:
+    """Both at once: the kubelet keeps them in step."""
+    paths = [f"/status/{part}/flowops.invalid~1{name}" for part in ("capacity", "allocatable")]
+    changes = json.dumps([{"op": operation, "path": path, **value} for path in paths])
+    words = ["--subresource", "status", "--type", "json", "--patch", changes]
+    kubernetes_cluster.kubectl("patch", "node", kubernetes_cluster.NODE, *words)
 
 
 @pytest.mark.parametrize("kind", ["pod", "job"])
