@@ -171,9 +171,9 @@ class KubernetesClient:
     # --- one request ---------------------------------------------------------------------------------------------
 
     def _json(self, method: str, path: str, query: dict[str, t.Any], body: t.Any = None) -> dict[str, t.Any]:
-        reply = self._send(method, path, query, body)
         try:
-            answer = json.loads(reply.data)
+            # As text, and nothing else of the reply: a page of Jobs is large, and it is needed once.
+            answer = json.loads(self._send(method, path, query, body).data.decode())
         except (ValueError, RecursionError):
             answer = None
         if not isinstance(answer, dict):
