@@ -68,7 +68,9 @@ def check_fit(generation: Generation, module: str, options: Options) -> None:
 def _says(name: str, options: Options) -> bool:
     """Whether an option asks for anything; every generation keeps a flow runner."""
     value = options.get(name)
-    return bool(value if name != "job_variables" or not value else set(value).difference((JOB_VARIABLE,)))
+    if name == "job_variables" and value:
+        return set(value) != {JOB_VARIABLE}
+    return bool(value)
 
 
 def _of_schedules(schedules: t.Sequence[Options]) -> t.Iterator[Ability]:

@@ -109,7 +109,7 @@ def request(changes: View) -> Document:
 
 def manage(session: Session) -> Result:
     """Look, refuse what cannot work, then begin."""
-    options, name = session.options, session.options["name"]
+    options, name = dict(session.options), session.options["name"]
     found = session.catalog.find_pool(name)
     names = list(kept(session.api.generation, "work_pool", dict.fromkeys(_POOL)))
     before = None if found is None else described(found, names)

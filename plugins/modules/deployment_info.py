@@ -47,6 +47,7 @@ attributes:
     support: full
 requirements:
   - Python 3.9 or newer where the module runs, and nothing else.
+  - A server of Prefect 3, Prefect 2.20 or Orion 2.0b6. What a server cannot do is refused by its name.
 notes:
   - Values under names that look secret are masked.
 """

@@ -108,6 +108,7 @@ attributes:
     support: full
 requirements:
   - Python 3.9 or newer where the module runs, and nothing else.
+  - A server of Prefect 3, Prefect 2.20 or Orion 2.0b6. What a server cannot do is refused by its name.
 notes:
   - The queue C(ansible) of a pool is where the runner modules keep the runs that they launch. It is paused, and has to
     remain so, since workers must not take them.

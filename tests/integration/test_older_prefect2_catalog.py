@@ -198,7 +198,8 @@ def test_pools_and_runs(run_playbook: RunPlaybook, prefect2: OlderServer, flow: 
     assert [result.changed for result in play.results] == [True, False, True, False, True, False, True]
     states = {one["flow_run_id"]: one for one in play.of("1").result["flow_runs"]}
     assert {key: one["state"] for key, one in states.items()} == {run_id: "Cancelled", failed: "Failed"}
-    assert [state["state"] for state in states[run_id]["history"]] == ["Scheduled", "Cancelled"]
+    history = [state["state"] for state in states[run_id]["history"]]
+    assert (history[0], history[-1]) == ("Scheduled", "Cancelled"), "perhaps Late in between"
     assert states[run_id]["url"] == f"{prefect2.server.url}/flow-runs/flow-run/{run_id}"
     assert play.of("2").result["flow_run_ids"] == [failed]
     assert play.of("5").result["total"] == 0

@@ -12,6 +12,7 @@ from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._cata
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._catalog_common import deployment_path
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._catalog_v3 import CatalogV3
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._generation import PREFECT2
+from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._objects import Fields
 
 #: What only creating a deployment anew can change.
 _ONLY_ANEW = ("parameter_openapi_schema", "pull_steps")
@@ -22,7 +23,8 @@ _CREATED_FROM = (
     *("manifest_path", "storage_document_id", "infrastructure_document_id"),
     *_ONLY_ANEW,
 )
-#: What the server forgets of the schedules of a deployment that is created anew.
+#: What the server takes of the schedules of a deployment that is created anew, and what it forgets.
+_REMEMBERED = ("schedule", "active")
 _FORGOTTEN = ("max_active_runs", "max_scheduled_runs", "catchup")
 
 
@@ -58,12 +60,17 @@ class CatalogV2(CatalogV3):
     def _create_anew(self, deployment_id: str, changes: Document) -> None:
         """Under the same flow and name it keeps its id and its runs, and gets everything else from this request."""
         found = self._read(deployment_path(deployment_id))
-        body = {**{name: found[name] for name in _CREATED_FROM}, **changes}
-        body["schedules"] = [{name: one[name] for name in ("schedule", "active")} for one in found["schedules"]]
-        left = self._send("POST", "/deployments/", body, dict)["schedules"]
-        for old in found["schedules"]:
-            new = next(one for one in left if all(one[name] == old[name] for name in ("schedule", "active")))
-            left.remove(new)
-            forgotten = {name: old[name] for name in _FORGOTTEN if old[name] != new[name]}
-            if forgotten:
-                self.change_schedules(deployment_id, (), {new["id"]: forgotten}, ())
+        schedules = Fields(found, "deployment").items("schedules")
+        body = {**{name: found.get(name) for name in _CREATED_FROM}, **changes}
+        body["schedules"] = [{name: one[name] for name in _REMEMBERED} for one in schedules]
+        left = Fields(self._send("POST", "/deployments/", body, dict), "deployment").items("schedules")
+        for old in schedules:
+            new = next((one for one in left if all(one[name] == old[name] for name in _REMEMBERED)), None)
+            if new is not None:
+                left.remove(new)
+                self._remind(deployment_id, old, new)
+
+    def _remind(self, deployment_id: str, old: Document, new: Document) -> None:
+        forgotten = {name: old[name] for name in _FORGOTTEN if old[name] != new[name]}
+        if forgotten:
+            self.change_schedules(deployment_id, (), {new["id"]: forgotten}, ())
