@@ -357,6 +357,8 @@ def _after_attempt(view: View, run: FlowRun, entry: Entry) -> Decision:
         return Decision(Step.LAUNCH, Phase.PENDING, number + 1)
     if entry.ended and entry.end_state and _is_late_duplicate(view, run):
         return Decision(Step.PROPOSE, Phase.PENDING, number, report=entry.end_state, reason="a late duplicate claim")
+    if entry.end is not None and entry.end_state and run.state_id == entry.end.over:
+        return Decision(Step.PROPOSE, Phase.RUNNING, number, report=entry.end_state, reason="its end was never told")
     return Decision(Step.FOLLOW, Phase.RUNNING, number, reason="another launcher has this run")
 
 

@@ -77,11 +77,13 @@ class End:
     :arg verdict: the phase of the result: succeeded, failed, cancelled, suspended…
     :arg state: the terminal state type that the server had or was told; empty for a run that was left to be resumed.
     :arg reporter: who tells the server.
+    :arg over: id of the state that the run had then. As long as it has it, the server was told nothing.
     """
 
     verdict: str
     state: str
     reporter: str
+    over: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -222,9 +224,8 @@ def _parse_gate(item: RunInput) -> Gate:
 
 
 def _parse_end(item: RunInput) -> End:
-    data = _load(item)
-    names = ("verdict", "state", "reporter")
-    return End(*(_text(item, data, name, needed=False) for name in names))
+    data = {"over": "", **_load(item)}
+    return End(*(_text(item, data, field.name, needed=False) for field in dataclasses.fields(End)))
 
 
 class Records(t.Protocol):

@@ -520,7 +520,8 @@ class Reconciler:
         """Write the end; only the one whose record it is reports, so that two observers cannot contradict."""
         message = self._message(tracked, decision)
         own = tracked.run.state_type if tracked.run is not None and tracked.run.terminal else ""
-        end = End(verdict=decision.reason, state=decision.report or own, reporter=self.controller)
+        over = (tracked.run.state_id if tracked.run is not None else None) or ""
+        end = End(verdict=decision.reason, state=decision.report or own, reporter=self.controller, over=over)
         if self.ledger.end(self._key(tracked, decision), end):
             if decision.report:
                 self._report(tracked, decision, message)

@@ -217,6 +217,7 @@ class CommonApi(PrefectApi):
             state_type=state.state_type("type"),
             state_name=state.label("name"),
             state_message=state.label("message"),
+            state_id=state.optional_uuid("id"),
             transition_id=details.optional_uuid("transition_id"),
             state_since=state.optional_moment("timestamp"),
             scheduled_time=details.optional_moment("scheduled_time"),

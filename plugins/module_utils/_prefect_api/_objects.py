@@ -30,6 +30,7 @@ _ALREADY_MADE = "already made this"
 class FlowRun:
     """A flow run as the server knows it now.
 
+    :arg state_id: of the current state: another one means that somebody changed it.
     :arg transition_id: of the current state; a claim of ours carries the attempt's token here.
     :arg scheduled_time: seconds since the epoch like all moments.
     :arg state_since: when the current state began.
@@ -40,6 +41,7 @@ class FlowRun:
     state_type: str
     state_name: str
     state_message: str
+    state_id: str | None
     transition_id: str | None
     state_since: float | None
     scheduled_time: float | None

@@ -57,6 +57,7 @@ class MemoryApi(PrefectApi):
         ended = {"end_time": self.now} if state in TERMINAL_TYPES else {}
         new = {"state_type": state, "state_name": state.capitalize(), "transition_id": None, **ended, **more}
         new.setdefault("state_since", self.now)
+        new.setdefault("state_id", str(uuid.uuid4()))
         self.runs[run_id] = dataclasses.replace(self.runs[run_id], **new)
         self.histories.setdefault(run_id, []).append(state)
 

@@ -29,6 +29,7 @@ from ansible_collections.flowops.prefect.plugins.module_utils._observation impor
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._objects import FlowRun
 
 RUN_ID = "0f6e2a4c-1b1d-4c6e-9d55-0a3c6f1f2b7e"
+STATE = "4f0c2f9e-6f0e-4a55-9d0f-6b1f0a4f7c11"
 HERE, THERE = "here", "there"
 NOW = 10_000.0
 
@@ -40,6 +41,7 @@ def run(state: str, name: str = "", claim: str | None = None, **more: object) ->
         "state_type": state,
         "state_name": name or state.capitalize(),
         "state_message": "",
+        "state_id": STATE,
         "transition_id": claim,
         "state_since": NOW - 100,
         "scheduled_time": None,
@@ -58,9 +60,11 @@ def run(state: str, name: str = "", claim: str | None = None, **more: object) ->
     return FlowRun(**{**values, **more})  # type: ignore[arg-type]
 
 
-def entry(number: int = 1, locus: str = HERE, gate: Gate | None = None, end: str | None = None) -> Entry:
+def entry(
+    number: int = 1, locus: str = HERE, gate: Gate | None = None, end: str | None = None, over: str = ""
+) -> Entry:
     owner = Owner(locus, f"token-{number}", "ctl", "hash", start_within=100, created=NOW - 50)
-    return Entry(number, owner, gate, End(end, end, "ctl") if end is not None else None)
+    return Entry(number, owner, gate, End(end, end, "ctl", over) if end is not None else None)
 
 
 def go(number: int = 1) -> Gate:
@@ -320,6 +324,25 @@ class TestRule12Absent:
         assert next_step(None, here=seen(Presence.LIVE)).step is Step.MISSING
         assert next_step(None, here=seen(Presence.LIVE), want=ABSENT).step is Step.STOP
         assert next_step(None, here=seen(Presence.FINISHED), want=ABSENT).step is Step.REMOVE
+
+
+class TestAnEndThatWasNeverTold:
+    """Whoever wrote the record died before telling the server: the run is in the state that it had then."""
+
+    @pytest.mark.parametrize("locus", [HERE, THERE])
+    def test_anybody_tells_it(self, locus: str) -> None:
+        ended = entry(1, locus, gate=go(), end="CRASHED", over=STATE)
+        decision = next_step(run("RUNNING"), ended, here=seen(Presence.FINISHED) if locus == HERE else None)
+        assert (decision.step, decision.report) == (Step.PROPOSE, "CRASHED")
+
+    def test_not_where_somebody_else_took_the_run_up_since(self) -> None:
+        ended = entry(gate=go(), end="CRASHED", over=STATE)
+        other = run("RUNNING", state_id="7d3f0a51-54a4-4f0e-8a39-0b8e7a1c2d33")
+        assert next_step(other, ended, here=seen(Presence.FINISHED)).step is Step.FOLLOW
+
+    def test_records_of_earlier_versions_say_nothing_of_it(self) -> None:
+        decision = next_step(run("RUNNING"), entry(gate=go(), end="CRASHED"), here=seen(Presence.FINISHED))
+        assert decision.step is Step.FOLLOW
 
 
 class TestRule13LateDuplicate:

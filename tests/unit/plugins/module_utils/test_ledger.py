@@ -128,6 +128,7 @@ GOOD = json.dumps(owner().value())
         {"flowops-1": GOOD, "flowops-1-gate": '{"go": "t1"}'},
         {"flowops-1": GOOD, "flowops-1-gate": '{"go": "t1", "void": "x", "nonce": "n"}'},
         {"flowops-1": GOOD, "flowops-1-end": '{"verdict": 1}'},
+        {"flowops-1": GOOD, "flowops-1-end": '{"verdict": "", "state": "", "reporter": "", "over": 1}'},
     ],
 )
 def test_damaged_records_are_named(values):

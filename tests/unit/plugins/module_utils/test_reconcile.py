@@ -103,6 +103,30 @@ def test_twenty_finished_runs_cost_one_request() -> None:
     assert world.api.requests == ["filter"]
 
 
+def test_a_reporter_that_dies_before_it_tells_is_continued(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    run_id = world.api.add(make_run())
+    launching = world.reconciler()
+    tracked = world.tracked(run_id)
+    launching.begin([tracked], "launched")
+    launching.settle([tracked])
+    (attempt,) = world.host().attempts
+    world.host().remove(attempt)
+
+    def dies(*_: t.Any, **_more: t.Any) -> t.NoReturn:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as dying:
+        dying.setattr(world.api, "propose", dies)
+        with pytest.raises(KeyboardInterrupt):
+            world.run_task(run_id)
+    assert world.api.runs[run_id].state_type == "RUNNING"
+
+    found = world.run_task(run_id)
+    assert (found.decision.phase, found.diagnosis and found.diagnosis.category) == (Phase.FAILED, "infrastructure_gone")
+    assert world.api.runs[run_id].state_type == "CRASHED"
+
+
 def test_a_run_that_nobody_touched_is_launched_without_reading_its_ledger() -> None:
     world = World()
     tracked = world.tracked(world.api.add(make_run()))
