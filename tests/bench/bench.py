@@ -72,6 +72,12 @@ The load is the average of the last minute; what a part itself makes of it count
 - **Gate**: `plugins/module_utils/_bootstrap.py` against the engine alone. Where only the gate is measured, the run is
   claimed before the clock starts. Record and claim are what every launcher has to do in some way.
 - **Supervisor**: VmRSS, and user and system time, of the process beside each run while a flow sleeps.
+- **Containers**: twenty runs in an image whose `python` sleeps, launched with `wait: false`, records, claims and the
+  server's share included. The loop is `community.docker.docker_container`, the script (`tests/bench/docker_script.py`)
+  starts containers with the SDK and remembers nothing. Times are those of a play less a play without tasks.
+- **Jobs**: the same with Jobs that no node takes. The loop is `kubernetes.core.k8s`. A hundred are measured once.
+- **Thousands of Jobs**: real runs, records and Jobs, bound to a node that is an object and nothing else; a script
+  (`tests/bench/kubernetes_engines.py`) tells what their engines and a kubelet would tell.
 - **Agent**: the playbook `agent` and `prefect worker start`, both with their defaults (the agent looks at its pool
   every 2 seconds, the worker every 10), each idle on a pool of its own. One run at a time is scheduled at a moment of
   chance. The engine's process is the first whose environment names the run; it started when the kernel says so.
