@@ -92,7 +92,8 @@ def test_a_deployment_from_nothing_to_gone_with_a_run_in_between(
     key = {"deployment": f"append-line/{name}", "idempotency_key": name, "state": "created", "wait_timeout": 60}
     mine = {"filter": {"deployments": [f"append-line/{name}"], "states": ["COMPLETED"], "tags": ["a"]}}
     gone = ("deployment", {**this, "state": "absent"})
-    tasks = (runner, ("flow_run", key), ("flow_run_info", {**mine, "history": True}), gone, gone)
+    report = ("flow_runner_info", {"state_dir": str(tmp_path / "state")})
+    tasks = (runner, ("flow_run", key), ("flow_run_info", {**mine, "history": True}), gone, gone, report)
     play = run_playbook(orion.management(*tasks)).check()
     assert play.of("0").result["run"]["phase"] == "succeeded"
     assert file.read_text().count("\n") == 1
@@ -102,6 +103,7 @@ def test_a_deployment_from_nothing_to_gone_with_a_run_in_between(
     assert told["flow_run"]["job_variables"]["flow_runner"]["config"] == {"env": {"WHO": "deployment"}}
     assert [state["state_type"] for state in told["flow_run"]["history"]][-1] == "COMPLETED"
     assert [play.of(number).changed for number in ("3", "4")] == [True, False]
+    assert play.of("5").result["summary"]["finished"] == 1
     with pytest.raises(RestError, match="404"):
         named(orion, "append-line", name)
 

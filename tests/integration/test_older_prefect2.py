@@ -140,13 +140,16 @@ def test_the_infrastructure_comes_from_deployment_run_and_pool_and_a_cycle_launc
     cycle = {**options, "work_pool": pool, "python": prefect2.engine_python}
     module = "flowops.prefect.flow_runner"  # not the subprocess runner's, whose options it takes
     tasks = [{"name": "Task", module: first}, {"name": "Cycle", module: cycle}, {"name": "Again", module: cycle}]
-    play = run_playbook(tasks).check()
+    place = {"api_url": prefect2.server.api_url, "state_dir": options["state_dir"]}
+    report = {"name": "Report", "flowops.prefect.flow_runner_info": place}
+    play = run_playbook([*tasks, report]).check()
     runs = [*play.of("Task").result["runs"], *play.of("Cycle").result["runs"]]
     assert [(run["phase"], run["infrastructure"]["type"]) for run in runs] == [("succeeded", "subprocess")] * 3
     for run, who in zip(runs, ("attached", "run's own", "pool's deployment"), strict=True):
         assert any(f"not to be seen: {who}" in line for line in run["log"]["lines"]), run["log"]["lines"]
     assert [run["flow_run_id"] for run in runs[1:]] == [own, due]
     assert play.of("Again").result["runs"] == []
+    assert play.of("Report").result["summary"]["finished"] == 3
     (worker,) = rest.post(f"/work_pools/{pool}/workers/filter", {})
     assert worker["status"] == "ONLINE"
 
