@@ -28,6 +28,7 @@ extends_documentation_fragment:
   - flowops.prefect.api
   - flowops.prefect.api.engine
   - flowops.prefect.flow_runner
+  - flowops.prefect.connections
   - flowops.prefect.attributes
   - flowops.prefect.attributes.action_group
 attributes:

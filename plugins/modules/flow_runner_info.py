@@ -23,6 +23,7 @@ description:
 extends_documentation_fragment:
   - flowops.prefect.api
   - flowops.prefect.place
+  - flowops.prefect.connections
   - flowops.prefect.attributes
   - flowops.prefect.attributes.action_group
 options:

@@ -37,7 +37,7 @@ FRAGMENTS = {
     "subprocess": ("runs", "lifecycle", "api", "api.engine", "subprocess"),
     "docker": ("runs", "lifecycle", "storage", "api", "api.engine", "docker", "docker_api"),
     "kubernetes": ("runs", "lifecycle", "storage", "api", "api.engine", "kubernetes", "kubernetes_api"),
-    "universal": ("runs", "lifecycle", "storage", "api", "api.engine", "flow_runner"),
+    "universal": ("runs", "lifecycle", "storage", "api", "api.engine", "flow_runner", "connections"),
 }
 every_runner = pytest.mark.parametrize("runner", sorted(MODULES))
 
