@@ -13,8 +13,7 @@ import typing as t
 
 from ansible_collections.flowops.prefect.plugins.module_utils._errors import SettingsError
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._client import PrefectApi
-from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._objects import Deployment, Fields, code_of
-from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._paging import PAGE
+from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._objects import Deployment
 from ansible_collections.flowops.prefect.plugins.module_utils._storage import REMEDY, unreachable_code
 
 
@@ -58,12 +57,4 @@ class StorageCheck:
 
     def _read(self, deployment_ids: t.Collection[str]) -> None:
         """Of a deployment that is gone nothing is certain."""
-        self._known.update(dict.fromkeys(deployment_ids, ("", {})))
-        ids = sorted(deployment_ids)
-        for start in range(0, len(ids), PAGE):
-            page = ids[start : start + PAGE]
-            body = {"deployments": {"id": {"any_": page}}, "limit": len(page)}
-            answer = self._api.transport.request("POST", "/deployments/filter", body, repeatable=True, shape=list)
-            for item in answer.data:
-                fields = Fields(item, "deployment")
-                self._known[fields.uuid("id")] = (fields.label("name"), code_of(fields))
+        self._known.update({**dict.fromkeys(deployment_ids, ("", {})), **self._api.read_code(deployment_ids)})

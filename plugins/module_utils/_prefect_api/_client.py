@@ -84,6 +84,10 @@ class PrefectApi(abc.ABC):
         """:arg deployment: ``flow/name`` or a UUID."""
 
     @abc.abstractmethod
+    def read_code(self, deployment_ids: t.Iterable[str]) -> dict[str, tuple[str, dict[str, t.Any]]]:
+        """Names of those of the deployments that exist, and where the code of their flows is (:func:`code_of`)."""
+
+    @abc.abstractmethod
     def create_flow_run(
         self,
         deployment: Deployment,

@@ -29,7 +29,12 @@ from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._obje
     canonical_uuid,
     code_of,
 )
-from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._paging import PAGE, each_found, quoted
+from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._paging import (
+    PAGE,
+    each_found,
+    pages_of,
+    quoted,
+)
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._transport import (
     TOO_LARGE,
     printable,
@@ -67,8 +72,8 @@ class CommonApi(PrefectApi):
     def read_flow_runs(self, flow_run_ids: t.Iterable[str]) -> dict[str, FlowRun]:
         ids = list(dict.fromkeys(checked_id(flow_run_id, "flow_run_id") for flow_run_id in flow_run_ids))
         runs: dict[str, FlowRun] = {}
-        for start in range(0, len(ids), PAGE):
-            runs.update(self._read_page(ids[start : start + PAGE]))
+        for page in pages_of(ids):
+            runs.update(self._read_page(page))
         return runs
 
     def _read_page(self, ids: list[str]) -> dict[str, FlowRun]:
@@ -133,6 +138,16 @@ class CommonApi(PrefectApi):
             paused=fields.flag("paused", False),
             code=code_of(fields),
         )
+
+    def read_code(self, deployment_ids: t.Iterable[str]) -> dict[str, tuple[str, dict[str, t.Any]]]:
+        found: dict[str, tuple[str, dict[str, t.Any]]] = {}
+        for page in pages_of(sorted(deployment_ids)):
+            body = {"deployments": {"id": {"any_": page}}, "limit": len(page)}
+            answer = self.transport.request("POST", "/deployments/filter", body, repeatable=True, shape=list)
+            for item in answer.data:
+                fields = Fields(item, "deployment")
+                found[fields.uuid("id")] = (fields.label("name"), code_of(fields))
+        return found
 
     def create_flow_run(
         self,

@@ -23,7 +23,7 @@ from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._obje
     Fields,
     RunInput,
 )
-from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._paging import PAGE, quoted, read_pages
+from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._paging import pages_of, quoted, read_pages
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._transport import (
     Answer,
     Transport,
@@ -108,8 +108,8 @@ class PrefectApiV3(CommonApi):
     def read_artifacts(self, flow_run_ids: t.Sequence[str], keys: t.Sequence[str]) -> dict[str, dict[str, t.Any]]:
         ids = [checked_id(flow_run_id, "flow_run_id") for flow_run_id in flow_run_ids]
         found: dict[str, dict[str, t.Any]] = {}
-        for start in range(0, len(ids), PAGE):
-            wanted = {"flow_run_id": {"any_": ids[start : start + PAGE]}, "key": {"any_": list(keys)}}
+        for page in pages_of(ids):
+            wanted = {"flow_run_id": {"any_": page}, "key": {"any_": list(keys)}}
             # The newest first: a flow may publish under one key again and again.
             body = {"artifacts": wanted, "sort": "UPDATED_DESC"}
             for item in read_pages(self.transport, "/artifacts/filter", body):

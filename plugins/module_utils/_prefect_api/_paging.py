@@ -23,6 +23,11 @@ def quoted(segment: str) -> str:
     return urllib.parse.quote(segment, safe="")
 
 
+def pages_of(ids: list[str]) -> t.Iterator[list[str]]:
+    """Ids of objects, as many at once as may be asked for."""
+    return (ids[start : start + PAGE] for start in range(0, len(ids), PAGE))
+
+
 def read_pages(
     transport: Transport, path: str, body: dict[str, t.Any], limit: int | None = None, offset: int = 0
 ) -> list[t.Any]:

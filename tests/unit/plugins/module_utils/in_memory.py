@@ -92,6 +92,9 @@ class MemoryApi(PrefectApi):
     def read_deployment(self, deployment: str) -> Deployment:
         raise NotImplementedError
 
+    def read_code(self, deployment_ids: t.Iterable[str]) -> dict[str, tuple[str, dict[str, t.Any]]]:
+        raise NotImplementedError
+
     def create_flow_run(self, deployment: Deployment, **more: t.Any) -> tuple[FlowRun, bool]:
         raise NotImplementedError
 
