@@ -63,7 +63,8 @@ options:
     description:
       - The network of the container, as V(bridge), V(host), V(none), C(container:name) or the name of a network.
       - When this and O(networks) are left out, the container shares the network of the engine's host if O(api_url) is
-        on C(localhost) or C(127.0.0.1) and the engine is on the same Linux machine. Otherwise the engine decides.
+        on C(localhost), C(127.0.0.1) or C([::1]) and the engine is on the same Linux machine. Otherwise the engine
+        decides.
     type: str
   labels: &labels
     description:
@@ -127,7 +128,7 @@ options:
       - More arguments for C(containers.create) of the Docker SDK for Python, by its names. Lists are added to what the
         options above make.
       - What has an option of its own is refused here, and so are terminals and restart policies. An engine that is
-        started again could run its flow twice.
+        started again could run its flow twice. What takes back O(security_profile) is refused too.
     type: dict
   runs:
     description:

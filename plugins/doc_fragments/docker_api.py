@@ -89,6 +89,6 @@ options:
     type: str
   registry_password:
     description:
-      - Password or token of O(registry_username).
+      - Password or token of O(registry_username). Neither goes without the other.
     type: str
 """

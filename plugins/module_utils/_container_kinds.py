@@ -23,8 +23,17 @@ from ansible_collections.flowops.prefect.plugins.module_utils._problems import (
 #: Ours: what tells whose a container is. Nobody else may write them.
 LABEL_PREFIX = "flowops.prefect."
 
-_IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]*(@[a-z0-9]+:[0-9a-f]{32,})?")
+#: As engines read it: what comes before the first slash is a registry if it looks like a host.
+_PART = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
+_REGISTRY = r"(?:localhost|[a-z0-9-]+(?:\.[a-z0-9-]+)+|[a-z0-9-]+(?=:)|\[[0-9a-f:]+\])(?::[0-9]+)?"
+_IMAGE = re.compile(
+    rf"(?:{_REGISTRY}/)?(?P<repository>{_PART}(?:/{_PART})*)"
+    r"(?::[a-z0-9_][a-z0-9_.-]{0,127})?(?:@[a-z0-9]+:[0-9a-f]{32,})?",
+    re.IGNORECASE,
+)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_VOLUME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]+")
+_DRIVE = re.compile(r"[A-Za-z]:[/\\]")
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(:[A-Za-z0-9_][A-Za-z0-9_.-]*)?")
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([kmgt]?)(i?b)?", re.IGNORECASE)
 _VERSION = re.compile(r"auto|[0-9]+\.[0-9]+")
@@ -35,7 +44,26 @@ _VOLUME_MODES = frozenset(
         *("private", "rprivate", "shared", "rshared", "slave", "rslave"),
     )
 )
-_DEVICE_KEYS = {"driver": str, "count": int, "device_ids": list, "capabilities": list, "options": dict}
+
+
+def _are_texts(value: t.Any) -> bool:
+    return isinstance(value, list) and all(isinstance(entry, str) for entry in value)
+
+
+#: The parts of a device request: whether a value is of the right kind, and what to do about one that is not.
+_DEVICE_KEYS: dict[str, tuple[t.Callable[[t.Any], bool], str]] = {
+    "driver": (lambda value: isinstance(value, str), "Give a name, such as nvidia."),
+    "count": (lambda value: isinstance(value, int) and not isinstance(value, bool), "Give a number; -1 means all."),
+    "device_ids": (_are_texts, "Give a list of texts, such as ['0', '1']."),
+    "capabilities": (
+        lambda value: isinstance(value, list) and all(map(_are_texts, value)),
+        "Give a list of lists, such as [[gpu]].",
+    ),
+    "options": (
+        lambda value: isinstance(value, dict) and _are_texts([*value, *value.values()]),
+        "Give names and values as texts, in quotes.",
+    ),
+}
 
 #: The engine refuses less.
 _LEAST_MEMORY = 6 * 1024 * 1024
@@ -48,16 +76,18 @@ REFUSED_KWARGS = {
     **{name: f"the option {name}" for name in ("network_mode", "labels", "auto_remove", "volumes", "mem_limit")},
     **{name: f"the option {name}" for name in ("memswap_limit", "shm_size", "device_requests", "privileged", "user")},
     "tty": "nothing: a terminal would mix and change the output",
+    "platform": "nothing: images are pulled for the engine's own platform",
+    "use_config_proxy": "the options env and secret_env, which say what a flow needs of proxies",
     "restart_policy": "nothing: an engine that is started again could run its flow twice",
 }
 
 
 def _image(value: str) -> str:
     name = value.strip()
-    if not _IMAGE.fullmatch(name) or "//" in name:
+    found = _IMAGE.fullmatch(name)
+    if found is None:
         fail(f"is {described(value)}, not the name of an image", "Write [registry/]name[:tag] or name@sha256:digest.")
-    last = name.partition("@")[0].rpartition("/")[2].partition(":")[0]
-    if last != last.lower():
+    if found["repository"] != found["repository"].lower():
         fail(f"is {shown(name)}, and the name of an image is in lower case", "Write it in lower case; tags may differ.")
     return name
 
@@ -104,7 +134,16 @@ def _labels(value: dict[t.Any, t.Any]) -> dict[str, str]:
 
 
 def _volumes(values: list[t.Any]) -> list[str]:
-    return each(indexed(values), _volume)
+    taken: dict[str, str] = {}
+
+    def one(path: str, value: t.Any) -> str:
+        target = _volume(path, value).split(":")[1]
+        first = taken.setdefault(target.rstrip("/"), path)
+        if first != path:
+            fail(f"has {shown(target)} as its place in the container, as {first} has", "Keep one of them.", path)
+        return str(value)
+
+    return each(indexed(values), one)
 
 
 def _volume(path: str, value: t.Any) -> str:
@@ -112,16 +151,22 @@ def _volume(path: str, value: t.Any) -> str:
     if not isinstance(value, str):
         fail(f"is {described(value)}, not a volume", "Write /path/on/the/host:/path/in/the/container.", path)
     no_control(value, path=path)
+    if _DRIVE.match(value):
+        remedy = "Give it as the engine's host has it, such as /mnt/c/data."
+        fail(f"is {shown(value)}, which begins with a path of Windows", remedy, path)
     source, _dummy, rest = value.partition(":")
     target, _dummy, modes = rest.partition(":")
     if not source or not target:
         fail(f"is {shown(value)}, expected format path:container_path", "Write /on/the/host:/in/the/container.", path)
-    if not target.startswith("/") or ".." in target.split("/"):
-        fail(f"has {shown(target)} as its place in the container", "Give a full path, without '..'.", path)
-    if source[0] not in "/~$" and not _NAME.fullmatch(source):
+    if not target.startswith("/") or not target.strip("/") or ".." in target.split("/"):
+        fail(f"has {shown(target)} as its place in the container", "Give a full path below /, without '..'.", path)
+    if source[0] not in "/~$" and not _VOLUME.fullmatch(source):
         remedy = "Give the full path on the host, for example with {{ playbook_dir }}, or the name of a volume."
         fail(f"has the source {shown(source)}, neither a full path nor the name of a volume", remedy, path)
-    unknown = [mode for mode in modes.split(",") if mode not in _VOLUME_MODES] if modes else []
+    given = modes.split(",") if modes else []
+    unknown = [mode for mode in given if mode not in _VOLUME_MODES]
+    if {"ro", "rw"} <= {*given}:
+        fail("is both ro and rw", "Keep one of them.", path)
     if unknown:
         fail(f"has the mode {shown(unknown[0])}", did_you_mean(unknown[0], _VOLUME_MODES), path)
     return value
@@ -159,8 +204,11 @@ def _device_requests(values: list[t.Any]) -> list[dict[str, t.Any]]:
         for key, entry in value.items():
             if key not in _DEVICE_KEYS:
                 fail(f"has {described(key)}", did_you_mean(str(key), _DEVICE_KEYS), path)
-            if entry is not None and (not isinstance(entry, _DEVICE_KEYS[key]) or isinstance(entry, bool)):
-                fail(f"is {described(entry)}", "See the option's description for its type.", f"{path}.{key}")
+            holds, remedy = _DEVICE_KEYS[key]
+            if entry is not None and not holds(entry):
+                fail(f"is {described(entry)}", remedy, f"{path}.{key}")
+        if value.get("count") is not None and value.get("device_ids"):
+            fail("has both count and device_ids", "Keep one of them.", path)
         return {key: entry for key, entry in value.items() if entry is not None}
 
     return each(indexed(values), one)

@@ -141,8 +141,9 @@ def test_a_container_that_somebody_removed_is_a_crash_with_that_reason(
         ({"networks": ["no-such-network"]}, "network_missing", "no-such-network"),
         ({"network_mode": "no-such-network"}, "network_missing", "no-such-network"),
         ({"container_create_kwargs": {"cpu_sharez": 1}}, "bad_settings", "cpu_shares"),
+        ({"network_mode": "container:no-such-container"}, "network_missing", "no-such-container"),
         ({"container_create_kwargs": {"ulimits": "many"}}, "bad_settings", "container_create_kwargs"),
-        ({"mem_limit": "1g", "memswap_limit": "512m"}, "bad_settings", "memswap_limit"),
+        ({"container_create_kwargs": {"mem_reservation": "lots"}}, "bad_settings", "container_create_kwargs"),
         ({"registry_password": "CANARY-3"}, "bad_settings", "registry_username"),
         ({"security_profile": "restricted", "privileged": True}, "bad_settings", "privileged"),
         ({"security_profile": "restricted", "user": "root"}, "bad_settings", "user"),
@@ -169,8 +170,6 @@ def test_what_cannot_work_leaves_the_run_scheduled(
             "command_missing",
         ),
         ({"volumes": ["/proc/no-such-place/x:/data"]}, "volume_conflict"),
-        ({"volumes": ["/tmp:/data", "/srv:/data"]}, "volume_conflict"),
-        ({"device_requests": [{"driver": "no-such", "capabilities": [["gpu"]]}]}, "device_missing"),
         ({"user": "no-such-user"}, "bad_settings"),
     ],
 )
@@ -181,6 +180,28 @@ def test_what_the_engine_refuses_after_the_claim_is_a_crash(
     play = run_playbook(docker_task(api_url, flow_run_id=run_id, **options), hosts=hosts())
     assert diagnosis(play)["category"] == category
     assert rest.state_type(run_id) == "CRASHED"
+
+
+def test_devices_that_the_engine_does_not_have(run_playbook: RunPlaybook, rest: PrefectRest, api_url: str) -> None:
+    """Without a graphics card, what was asked for can be seen, and what the engine says to it."""
+    run_id = make_run(rest, "hello")
+    wanted = {"driver": "no-such", "count": -1, "capabilities": [["gpu", "compute"]], "options": {"a": "b"}}
+    play = run_playbook(docker_task(api_url, flow_run_id=run_id, device_requests=[wanted]), hosts=hosts())
+    assert diagnosis(play)["category"] == "device_missing"
+    assert "device_requests" in diagnosis(play)["remedy"]
+    (asked,) = container_of(run_id)["HostConfig"]["DeviceRequests"]
+    seen = {"driver": "Driver", "count": "Count", "capabilities": "Capabilities", "options": "Options"}
+    assert {name: asked[theirs] for name, theirs in seen.items()} == wanted
+    assert rest.state_type(run_id) == "CRASHED"
+
+
+def test_output_that_the_engine_sends_elsewhere(run_playbook: RunPlaybook, rest: PrefectRest, api_url: str) -> None:
+    """A logging driver that cannot be read is no reason to call a run unknown."""
+    run_id = make_run(rest, "hello")
+    elsewhere = {"log_config": {"type": "none"}}
+    play = run_playbook(docker_task(api_url, flow_run_id=run_id, container_create_kwargs=elsewhere), hosts=hosts())
+    assert play.check().last["run"]["phase"] == "succeeded"
+    assert "logging driver" in str(play.last["warnings"])
 
 
 def test_a_port_that_is_taken(run_playbook: RunPlaybook, rest: PrefectRest, api_url: str) -> None:

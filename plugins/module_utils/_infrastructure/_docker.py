@@ -32,7 +32,12 @@ from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._c
     default_image,
     pull_policy,
 )
-from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._docker_client import Connection
+from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._docker_client import (
+    OUTPUT_ELSEWHERE,
+    Connection,
+    sdk,
+    words,
+)
 from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._docker_look import (
     identifier,
     inspected,
@@ -210,6 +215,13 @@ class DockerInfrastructure(Infrastructure):
         if mode and mode not in ("bridge", "host", "none", "default") and not mode.startswith("container:"):
             with self._connection.explained("network_mode"):
                 self._client.inspect_network(mode)
+        other = mode.partition("container:")[2]
+        if other and self._inspect(other) is None:
+            raise SettingsError(
+                f"network_mode: the engine has no container {other}.",
+                "Start it first, or correct the name ('docker ps' lists what there is).",
+                "network_missing",
+            )
 
     def _image(self, settings: t.Mapping[str, t.Any]) -> str:
         return str(settings.get("image") or default_image(self._server_version))
@@ -249,9 +261,12 @@ class DockerInfrastructure(Infrastructure):
                 endpoint = client.create_endpoint_config()
                 more["networking_config"] = client.create_networking_config({spec.networks[0]: endpoint})
             return dict(client.create_container_config(**spec.arguments, host_config=host, **more))
-        except (TypeError, ValueError, AttributeError, KeyError) as error:
+        except (TypeError, ValueError, AttributeError, KeyError, sdk().errors.DockerException) as error:
+            remedy = "See the SDK's containers.create."
+            if "network_mode is incompatible" in str(error):
+                remedy = "Ports are published from a network of the container's own: give network_mode: bridge."
             raise SettingsError(
-                f"container_create_kwargs: the Docker SDK cannot use it: {error}.", "See the SDK's containers.create."
+                f"container_create_kwargs: the Docker SDK cannot use it: {words(error)}.", remedy
             ) from None
 
     def prepare(self, launch: Launch) -> str:
@@ -416,26 +431,42 @@ class DockerInfrastructure(Infrastructure):
         self, container: str, position: Cursor, on_break: t.Callable[[InfrastructureUnreachable], None]
     ) -> t.Iterator[Piece]:
         """Until the engine breaks off: what was read so far is as good as before, and the rest comes the next time."""
-        what = f"{container[:12]}: output"
         wanted = {"stdout": 1, "stderr": 1, "timestamps": 1, "since": position.since}
-        with self._connection.explained(what):
+        answer = None
+        with self._reading(container):
             answer = self._connection.request("get", f"/containers/{container}/logs", params=wanted, stream=True)
+        if answer is None:
+            return
         try:
-            with contextlib.closing(answer), self._connection.explained(what):
+            with contextlib.closing(answer), self._reading(container):
                 yield from pieces(answer.iter_content(_READ))
         except InfrastructureUnreachable as error:
             on_break(error)
 
     def _last_piece(self, container: str) -> bytes:
-        with self._connection.explained(f"{container[:12]}: output"):
-            return bytes(self._client.logs(container, tail=1, timestamps=True))
+        last: t.Any = b""
+        with self._reading(container):
+            last = self._client.logs(container, tail=1, timestamps=True)
+        return bytes(last)
+
+    @contextlib.contextmanager
+    def _reading(self, container: str) -> t.Iterator[None]:
+        """Output that the engine sends elsewhere is missing; that says nothing about the run."""
+        try:
+            with self._connection.explained(f"{container[:12]}: output"):
+                yield
+        except InfrastructureError as error:
+            if error.category != OUTPUT_ELSEWHERE:
+                raise
+            self._warnings.append(f"{error.message} {error.remedy}")
 
     def read_log_tail(self, key: AttemptKey, lines: int) -> LogChunk:
         """See :meth:`Infrastructure.read_log_tail`."""
         found = self._own(key)
         if found is None or lines <= 0:
             return LogChunk([], "")
-        with self._connection.explained(f"{container_name(key)}: output"):
+        tail: list[str] = []
+        with self._reading(found["Id"]):
             tail = safe_lines(bytes(self._client.logs(found["Id"], tail=lines)))
         return LogChunk(tail[-lines:], "", truncated=len(tail) >= lines)
 

@@ -35,6 +35,9 @@ _TRUE = ("1", "true", "yes", "on", "y", "t")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _LONGEST_WORDS = 400
 
+#: Category of an engine that cannot show what it was told to send away.
+OUTPUT_ELSEWHERE = "output_elsewhere"
+
 #: What an engine's refusals mean: pattern, category, remedy. The first that fits counts.
 _REFUSALS: tuple[tuple[str, str, str], ...] = (
     (r"port is already allocated|address already in use", "port_conflict", "Free the port, or publish another."),
@@ -56,7 +59,21 @@ _REFUSALS: tuple[tuple[str, str, str], ...] = (
         "volume_conflict",
         "Check volumes: each source must exist on the engine's host, each place in the container may be used once.",
     ),
-    (r"could not select device driver|nvidia", "device_missing", "Check device_requests and the engine's runtimes."),
+    (
+        r"could not select device driver|nvidia|error gathering device information",
+        "device_missing",
+        "Check device_requests; for cards of NVIDIA the engine's host needs the NVIDIA Container Toolkit.",
+    ),
+    (
+        r"Unknown runtime|Invalid isolation|OCI runtime create failed",
+        "bad_settings",
+        "Correct what it names: mostly something of container_create_kwargs, or privileged.",
+    ),
+    (
+        r"does not support reading",
+        OUTPUT_ELSEWHERE,
+        "Output of flow runs is shown where the engine's logging driver can be read, such as json-file or local.",
+    ),
     (r"no space left on device", "disk_full", "Free some space where the engine keeps its data."),
     (r"unauthorized|authentication required|denied|no basic auth", "pull_denied", "Check the registry's credentials."),
     (r"Minimum memory|memory limit|memoryswap", "bad_settings", "Check mem_limit, memswap_limit and shm_size."),
@@ -159,6 +176,17 @@ class Connection:
         return path if path and os.path.exists(path) else None
 
     @property
+    def _timeout(self) -> float:
+        """Seconds for one request."""
+        given = self._given("timeout", "DOCKER_TIMEOUT") or DEFAULT_TIMEOUT
+        try:
+            return float(given)
+        except ValueError:
+            raise SettingsError(
+                f"DOCKER_TIMEOUT: {given} is no number.", "Give seconds, or the option timeout."
+            ) from None
+
+    @property
     def is_local(self) -> bool:
         """Whether the engine is on this machine: paths and the loopback interface mean the same for both."""
         parts = urllib.parse.urlsplit(self.host)
@@ -196,7 +224,7 @@ class Connection:
         return _client_class(sdk())(
             base_url=host,
             version=self._given("api_version", "DOCKER_API_VERSION") or "auto",
-            timeout=int(float(self._given("timeout", "DOCKER_TIMEOUT") or DEFAULT_TIMEOUT)),
+            timeout=self._timeout,
             tls=tls,
             use_ssh_client=bool(self._options.get("use_ssh_client")),
         )
@@ -298,7 +326,9 @@ def _remedy(host: str, said: str) -> str:
         return "Give the authority of the engine's certificate as ca_path, and check tls_hostname."
     if "alert" in said.lower() or "certificate" in said.lower():
         return "The engine wants a certificate that it trusts: give client_cert and client_key."
-    if "HTTPS" in said or "wrong version number" in said.lower() or "HTTP request to an HTTPS server" in said:
+    if "API version" in said:
+        return "Give another api_version (DOCKER_API_VERSION), or leave it out."
+    if "wrong version number" in said.lower() or "HTTPS client" in said or "HTTPS server" in said:
         return "The engine wants TLS, or does not: check tls and validate_certs."
     if "ermission denied" in said:
         return "Use become, or add the user to the group that owns the socket (mostly docker)."

@@ -33,6 +33,7 @@ from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._d
     words,
 )
 from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._docker_progress import PullProgress
+from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._docker_spec import is_root
 
 #: How long an execution of the module waits for a pull that goes on without it.
 _LOOK = 2.0
@@ -68,6 +69,8 @@ class Images:
         """:raises SettingsError: half of them."""
         if self._options.get("registry_password") and not self._options.get("registry_username"):
             raise SettingsError("registry_password: it comes without a user.", "Give registry_username too.")
+        if self._options.get("registry_username") and not self._options.get("registry_password"):
+            raise SettingsError("registry_username: it comes without a password.", "Give registry_password too.")
 
     def require(self, image: str) -> None:
         """:raises InfrastructureError: the engine has no such image, and is not to get it."""
@@ -85,8 +88,7 @@ class Images:
             if found is None:
                 return True
             self._details[image] = found
-        user = str((self._details[image].get("Config") or {}).get("User") or "root")
-        return user.partition(":")[0] in ("root", "0")
+        return is_root(str((self._details[image].get("Config") or {}).get("User") or "root"))
 
     def decision(self, image: str, policy: str | None) -> str:
         """In words, for previews."""
@@ -205,7 +207,8 @@ class Images:
         except InfrastructureUnreachable as error:
             events.put(error)
         except FlowopsError as error:
-            events.put(_pull_error(image, error.message, 404) if error.category == "infrastructure" else error)
+            said = words(error.__cause__ or error)
+            events.put(_pull_error(image, said, 404) if error.category == "infrastructure" else error)
         except Exception as error:  # noqa: BLE001 - handed to the thread that waits
             events.put(error)
 

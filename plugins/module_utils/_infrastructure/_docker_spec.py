@@ -36,7 +36,7 @@ RUN_TIMEOUT_LABEL = LABEL_PREFIX + "run-timeout"
 CA_VARIABLE = "PREFECT_API_SSL_CERT_FILE"
 GATEWAY = "host.docker.internal"
 
-_LOOPBACK = ("localhost", "127.0.0.1")
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _GATEWAY_SINCE = (20, 10)
 #: Whoever the image runs as, this one is nobody of importance; its home is a place that anybody may write to.
 _PLAIN_USER, _PLAIN_HOME = "1000:1000", "/tmp"  # noqa: S108 - inside the container
@@ -114,7 +114,8 @@ def inside_url(url: str) -> str:
     parts = urllib.parse.urlsplit(url)
     if parts.hostname not in _LOOPBACK:
         return url
-    return urllib.parse.urlunsplit(parts._replace(netloc=parts.netloc.replace(parts.hostname, GATEWAY, 1)))
+    port = f":{parts.port}" if parts.port else ""
+    return urllib.parse.urlunsplit(parts._replace(netloc=GATEWAY + port))
 
 
 def container_spec(
@@ -191,6 +192,9 @@ def _gateway(host: dict[str, t.Any], api_url: str, mode: str | None, engine: Eng
     """Let the container resolve the name that stands for the engine's host."""
     if _hostname(api_url) != GATEWAY or not engine.on_linux or mode == "host":
         return []
+    if (mode or "").startswith("container:"):
+        told = f"network_mode: in the network of another container, {GATEWAY} has to be known to that one already. "
+        return [told + "Give an engine_api_url that works from there."]
     if not engine.knows_gateway:
         return [
             (
@@ -222,11 +226,19 @@ def _limits(settings: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
             "memswap_limit: it is less than mem_limit, and it counts memory and swap together.",
             "Give at least as much as mem_limit, or -1 for any amount of swap.",
         )
+    if "memswap_limit" in host and "mem_limit" not in host:
+        raise SettingsError("memswap_limit: it comes without mem_limit.", "Give mem_limit too.")
     if settings.get("device_requests"):
         host["device_requests"] = settings["device_requests"]
     if settings.get("privileged"):
         host["privileged"] = True
     return host
+
+
+def is_root(user: str) -> bool:
+    """Whether a container's user is, by name or number."""
+    name = user.partition(":")[0]
+    return name == "root" or (name.isdigit() and int(name) == 0)
 
 
 def _harden(
@@ -241,7 +253,7 @@ def _harden(
         return user
     if settings.get("privileged"):
         raise SettingsError("privileged: it contradicts security_profile: restricted.", "Keep one of them.")
-    if user is not None and user.partition(":")[0] in ("root", "0"):
+    if user is not None and is_root(user):
         raise SettingsError("user: root contradicts security_profile: restricted.", "Give another user.")
     host["cap_drop"] = ["ALL"]
     if user is None and as_root:
@@ -280,6 +292,7 @@ def _add_kwargs(settings: t.Mapping[str, t.Any], host: dict[str, t.Any], argumen
     given = settings.get("container_create_kwargs") or {}
     if not given:
         return
+    _check_profile(settings.get("security_profile") or "baseline", given)
     from docker.models.containers import RUN_CREATE_KWARGS, RUN_HOST_CONFIG_KWARGS
 
     known = {*RUN_CREATE_KWARGS, *RUN_HOST_CONFIG_KWARGS, "ports"}
@@ -295,6 +308,23 @@ def _add_kwargs(settings: t.Mapping[str, t.Any], host: dict[str, t.Any], argumen
             host[name] = _combined(host.get(name), value)
         else:
             arguments[name] = value
+
+
+def _check_profile(profile: str, given: t.Mapping[str, t.Any]) -> None:
+    """What the profile gives is not to be taken back by another door."""
+    if profile == "none":
+        return
+    options = [str(option).replace("=", ":") for option in given.get("security_opt") or ()]
+    loosened = [f"security_opt ({option})" for option in options if option == "no-new-privileges:false"]
+    if profile == "restricted":
+        loosened += [f"security_opt ({option})" for option in options if option.endswith(":unconfined")]
+        loosened += [name for name in ("pid_mode", "ipc_mode") if given.get(name) == "host"]
+        loosened += ["cap_add"] if given.get("cap_add") else []
+    if loosened:
+        raise SettingsError(
+            f"container_create_kwargs: {', '.join(loosened)} contradicts security_profile: {profile}.",
+            "Leave that out, or say security_profile: none.",
+        )
 
 
 def _combined(ours: t.Any, given: t.Any) -> t.Any:

@@ -127,6 +127,11 @@ class TestKinds:
         [
             ("image", " registry:5000/flows:1 ", "registry:5000/flows:1"),
             ("image", "flows@sha256:" + "a" * 64, "flows@sha256:" + "a" * 64),
+            ("image", "sha256:" + "a" * 64, "sha256:" + "a" * 64),
+            ("image", f"Registry.example.com/a-b/c__d:V_1@sha256:{'a' * 64}", None),
+            ("image", "registry:5000/a", None),
+            ("image", "localhost/a/b.c", None),
+            ("image", "[::1]:5000/a:1", None),
             ("pull_policy", "IF_NOT_PRESENT", "IfNotPresent"),
             ("pull_policy", "Always", "Always"),
             ("volumes", ["/a:/b", "named:/c:ro,z", "~/x:/d"], ["/a:/b", "named:/c:ro,z", "~/x:/d"]),
@@ -144,7 +149,7 @@ class TestKinds:
         ],
     )
     def test_accept(self, kind, value, expected):
-        assert CONTAINER_KINDS[kind](value) == expected
+        assert CONTAINER_KINDS[kind](value) == (value if expected is None else expected)
 
     @pytest.mark.parametrize(
         ("kind", "value", "says"),
@@ -152,10 +157,20 @@ class TestKinds:
             ("image", "Flows:1", "lower case"),
             ("image", "-flows", "not the name of an image"),
             ("image", "two words", "not the name of an image"),
+            ("image", "hello:", "not the name of an image"),
+            ("image", "hello:1:2", "not the name of an image"),
+            ("image", "hello:" + "t" * 129, "not the name of an image"),
+            ("image", "registry.example.com/Flows/hello:1", "lower case"),
             ("volumes", ["data"], "expected format path:container_path"),
             ("volumes", ["./data:/data"], "full path"),
             ("volumes", ["/data:data"], "full path"),
             ("volumes", ["/data:/data:readonly"], "ro"),
+            ("volumes", ["/data:/data:ro,rw"], "both ro and rw"),
+            ("volumes", ["/data:/"], "below /"),
+            ("volumes", ["c:/data:/data"], "/mnt/c/data"),
+            ("volumes", ["C:\\data:/data"], "/mnt/c/data"),
+            ("volumes", ["d:data"], "full path"),
+            ("volumes", ["/a:/data", "/b:/data/"], "as [0] has"),
             ("labels", {"flowops.prefect.token": "x"}, "reserved"),
             ("labels", {"a": True}, "quotes"),
             ("memory", "512", "6m"),
@@ -166,7 +181,13 @@ class TestKinds:
             ("create_kwargs", {"restart_policy": {"Name": "always"}}, "could run its flow twice"),
             ("create_kwargs", {"tty": True}, "terminal"),
             ("create_kwargs", {"environment": {}}, "secret_env"),
+            ("create_kwargs", {"platform": "linux/arm64"}, "own platform"),
             ("device_requests", [{"gpu": 1}], "gpu"),
+            ("device_requests", [{"capabilities": ["gpu"]}], "[[gpu]]"),
+            ("device_requests", [{"device_ids": [0]}], "'0'"),
+            ("device_requests", [{"count": True}], "-1 means all"),
+            ("device_requests", [{"options": {"a": 1}}], "quotes"),
+            ("device_requests", [{"count": 1, "device_ids": ["0"]}], "both count and device_ids"),
             ("docker_host", "/var/run/docker.sock", "unix://"),
             ("api_version", "newest", "auto"),
         ],
@@ -183,6 +204,7 @@ class TestNetwork:
         [
             ({}, LOOPBACK, ENGINE, "host"),
             ({}, "http://localhost:4200/api", ENGINE, "host"),
+            ({}, "http://[::1]:4200/api", ENGINE, "host"),
             ({}, ELSEWHERE, ENGINE, None),
             ({"networks": ["a"]}, LOOPBACK, ENGINE, None),
             ({"network_mode": "bridge"}, LOOPBACK, ENGINE, "bridge"),
@@ -193,10 +215,17 @@ class TestNetwork:
     def test_the_mode(self, settings, url, engine, mode):
         assert spec.network_mode(settings, url, engine) == mode
 
-    def test_an_address_of_this_machine_becomes_the_gateway(self):
-        container = made(LOOPBACK, network_mode="bridge")
+    @pytest.mark.parametrize("url", [LOOPBACK, "http://LOCALHOST:4200/api", "http://[::1]:4200/api"])
+    def test_an_address_of_this_machine_becomes_the_gateway(self, url):
+        container = made(url, network_mode="bridge")
         assert variables(container)["PREFECT_API_URL"] == "http://host.docker.internal:4200/api"
         assert container.host["extra_hosts"] == {"host.docker.internal": "host-gateway"}
+
+    def test_names_in_the_network_of_another_container_are_not_ours_to_add(self):
+        """An engine refuses the container otherwise."""
+        container = made(LOOPBACK, network_mode="container:db")
+        assert "extra_hosts" not in container.host
+        assert "engine_api_url" in container.warnings[0]
 
     def test_with_the_host_s_network_it_stays(self):
         container = made(LOOPBACK)
@@ -280,10 +309,30 @@ class TestSpec:
         assert (container.arguments["user"], variables(container)["HOME"]) == ("1000:1000", "/tmp")
         assert "user" not in made(security_profile="restricted", as_root=False).arguments
 
-    @pytest.mark.parametrize("settings", [{"privileged": True}, {"user": "root"}, {"user": "0:5"}])
+    @pytest.mark.parametrize(
+        "settings",
+        [
+            {"privileged": True},
+            {"user": "root"},
+            {"user": "0:5"},
+            {"user": "00"},
+            {"container_create_kwargs": {"cap_add": ["NET_ADMIN"]}},
+            {"container_create_kwargs": {"security_opt": ["seccomp=unconfined"]}},
+            {"container_create_kwargs": {"pid_mode": "host"}},
+        ],
+    )
     def test_the_restricted_profile_contradicts(self, settings):
         with pytest.raises(SettingsError, match="restricted"):
             made(security_profile="restricted", **settings)
+
+    def test_what_a_profile_gives_is_not_taken_back(self):
+        with pytest.raises(SettingsError, match="baseline"):
+            made(container_create_kwargs={"security_opt": ["no-new-privileges=false"]})
+
+    @pytest.mark.parametrize("limits", [{"memswap_limit": "1"}, {"mem_limit": "2", "memswap_limit": "1"}])
+    def test_memory_and_swap_that_an_engine_refuses(self, limits):
+        with pytest.raises(SettingsError, match="memswap_limit"):
+            made(**limits)
 
     def test_volumes_are_bound(self, monkeypatch):
         monkeypatch.setenv("HOME", "/home/ada")
