@@ -111,7 +111,7 @@ options:
         M(flowops.prefect.flow_runner_k8s) that an entry of C(runs) may have, except C(secret_env), which would be
         readable on the server. They are checked as there.
       - It is stored as the job variable C(flow_runner), as C({type, config}). A change replaces all of it and does not
-        reach runs that exist.
+        reach runs that exist. An empty mapping takes it away.
     type: dict
   python: &python
     description:

@@ -57,7 +57,7 @@ _DEPLOYMENT = (
     Field("work_pool_name", "str", "deployment", kind="line", longest=255, may_be_empty=True),
     Field("work_queue_name", "str", "deployment", kind="object_name", longest=255),
     Field("job_variables", "dict", "deployment", kind="json", longest=1000, may_be_empty=True),
-    Field("flow_runner", "dict", "deployment"),
+    Field("flow_runner", "dict", "deployment", may_be_empty=True),
     *_INTERPRETER,
     Field("source_dir", "path", "deployment", kind="path"),
     Field("storage_check", "str", "deployment", choices=("strict", "warn", "off"), default="strict"),

@@ -53,7 +53,7 @@ def check_options(name: str, params: t.Mapping[str, t.Any]) -> tuple[Options, li
 def _flow_runner(options: Options) -> list[Problem]:
     """Replace what was given by its cleaned form."""
     given = options.get("flow_runner")
-    if not isinstance(given, dict):
+    if not isinstance(given, dict) or not given:
         return []
     try:
         options["flow_runner"] = checked(given)

@@ -28,6 +28,7 @@ from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._gene
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._objects import Fields
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._transport import printable
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_yaml import entries_of
+from ansible_collections.flowops.prefect.plugins.module_utils._same import same
 from ansible_collections.flowops.prefect.plugins.module_utils._schedules import completed, flat, in_order, nested, steps
 from ansible_collections.flowops.prefect.plugins.module_utils._storage import REMEDY, local_directory, unreachable_code
 from ansible_collections.flowops.prefect.plugins.module_utils._task import joined_error
@@ -57,6 +58,9 @@ _BLANK: View = {
     "job_variables": {},
     "flow_runner": None,
 }
+#: What Prefect 3 makes of an empty schema.
+_NO_SCHEMA = {"type": "object", "properties": {}}
+_OF_PARAMETERS = {"parameters", "parameter_openapi_schema", "enforce_parameter_schema"}
 #: States of runs that may still be launched.
 _OPEN = ("SCHEDULED", "PENDING", "PAUSED", "RUNNING")
 #: A page of them is plenty: the server's scheduler makes at most 100 for a schedule.
@@ -72,6 +76,7 @@ def described(found: Document) -> View:
     variables = fields.mapping("job_variables")
     limit = fields.sub("global_concurrency_limit").number("limit", fields.number("concurrency_limit", 0))
     view: View = {name: blank if found.get(name) is None else found[name] for name, blank in _PLAIN.items()}
+    view["parameter_openapi_schema"] = _told_schema(view["parameter_openapi_schema"])
     view["tags"] = sorted(fields.texts("tags"))
     view["schedules"] = in_order(flat(schedule) for schedule in fields.items("schedules"))
     view["concurrency_limit"] = int(limit)
@@ -84,6 +89,8 @@ def planned(before: View | None, wanted: t.Mapping[str, t.Any]) -> View:
     """What it will look like: what is given replaces, the rest stays."""
     start = _BLANK if before is None else before
     after = {**start, **{name: wanted[name] for name in _BLANK if name in wanted}}
+    after["parameter_openapi_schema"] = _told_schema(after["parameter_openapi_schema"])
+    after["flow_runner"] = after["flow_runner"] or None
     after["tags"] = sorted(set(after["tags"]))
     after["schedules"] = (
         completed(wanted["schedules"], start["schedules"]) if "schedules" in wanted else start["schedules"]
@@ -93,9 +100,13 @@ def planned(before: View | None, wanted: t.Mapping[str, t.Any]) -> View:
     return after
 
 
+def _told_schema(schema: View) -> View:
+    return {} if schema == _NO_SCHEMA else schema
+
+
 def differences(before: View | None, after: View) -> list[str]:
     """The options that differ."""
-    return [name for name in after if before is None or before[name] != after[name]]
+    return [name for name in after if before is None or not same(before[name], after[name])]
 
 
 def request(after: View, names: t.Collection[str]) -> Document:
@@ -139,8 +150,8 @@ class _Planned:
     @property
     def action(self) -> str:
         if self.after is None:
-            return "none" if self.found is None else "removed"
-        if self.found is None:
+            return "none" if self.before is None else "removed"
+        if self.before is None:
             return "created"
         return "changed" if self.changed else "none"
 
@@ -283,7 +294,7 @@ def _check(session: Session, deployments: t.Sequence[_Planned]) -> None:
     for one in deployments:
         after = one.after or {}
         _check_storage(session, one)
-        if {"parameters", "parameter_openapi_schema"}.intersection(one.changed) and after["enforce_parameter_schema"]:
+        if _OF_PARAMETERS.intersection(one.changed) and after["enforce_parameter_schema"]:
             found = session.catalog.schema_problems(after["parameter_openapi_schema"], after["parameters"])
             if found:
                 raise SettingsError(

@@ -21,8 +21,10 @@ _SAME = (
 )
 #: What Prefect's command does besides, and this module does not.
 _NOT_DONE = ("build", "push", "triggers", "sla")
-#: Placeholders of Prefect's command; those of Prefect itself are resolved when a run starts.
-_PLACEHOLDER = re.compile(r"\{\{\s*(?!prefect\.)([^}\s][^}]*?)\s*\}\}")
+_PLACEHOLDER = re.compile(r"\{\{\s*([^}\s][^}]*?)\s*\}\}")
+#: What is filled into job variables when a run starts. Pull steps also take things from each other and from their
+#: environment. All the rest is the command's.
+_LATER = ("prefect.", "ctx.")
 
 
 def entries_of(document: t.Mapping[str, t.Any]) -> tuple[list[dict[str, t.Any]], list[str]]:
@@ -35,13 +37,22 @@ def entries_of(document: t.Mapping[str, t.Any]) -> tuple[list[dict[str, t.Any]],
         for name in _NOT_DONE
         if any(one.get(name) for one in (document, *listed))
     ]
-    return [_entry(one, document.get("pull"), f"deployments[{n}]") for n, one in enumerate(listed)], warnings
+    if any(_is_special_limit(one.get("concurrency_limit")) for one in listed):
+        warnings.append("from_file: of concurrency_limit only the limit is taken: what is above it waits.")
+    return [_entry(one, document, f"from_file: deployments[{n}]") for n, one in enumerate(listed)], warnings
 
 
-def _entry(raw: dict[str, t.Any], pull: t.Any, place: str) -> dict[str, t.Any]:
+def _is_special_limit(limit: t.Any) -> bool:
+    """Whether it says more than how many."""
+    if not isinstance(limit, dict):
+        return False
+    return limit.get("collision_strategy") not in (None, "ENQUEUE") or limit.get("grace_period_seconds") is not None
+
+
+def _entry(raw: dict[str, t.Any], document: t.Mapping[str, t.Any], place: str) -> dict[str, t.Any]:
     entry = {name: raw[name] for name in _SAME if raw.get(name) is not None}
     pool: dict[str, t.Any] = raw["work_pool"] if isinstance(raw.get("work_pool"), dict) else {}
-    pull = raw.get("pull", pull)
+    pull = raw.get("pull", document.get("pull"))
     more = {
         "pull_steps": [pull] if isinstance(pull, dict) else pull,
         "schedules": raw.get("schedules", [raw["schedule"]] if raw.get("schedule") else None),
@@ -52,22 +63,41 @@ def _entry(raw: dict[str, t.Any], pull: t.Any, place: str) -> dict[str, t.Any]:
     entry.update({name: value for name, value in more.items() if value is not None})
     if isinstance(entry.get("concurrency_limit"), dict):
         entry["concurrency_limit"] = entry["concurrency_limit"].get("limit")
-    _refuse_placeholders(entry, f"from_file: {place}")
+    made = tuple(f"{one}." for one in _ids_of_steps(raw, document))
+    for name, value in entry.items():
+        for path, placeholder in _placeholders(value, f"{place}.{name}"):
+            if not _is_later(name, placeholder, made):
+                raise SettingsError(
+                    f"{path} uses {shown('{{ ' + placeholder + ' }}')}, which only Prefect's own command fills in.",
+                    "Write the value in its place.",
+                )
     return entry
 
 
-def _refuse_placeholders(value: t.Any, place: str) -> None:
-    """What only Prefect's command could fill in would be stored as it stands."""
+def _is_later(option: str, placeholder: str, made: tuple[str, ...]) -> bool:
+    """Whether it is filled in when a run starts. :arg made: beginnings of what the command's own steps made."""
+    if option == "pull_steps":
+        return not placeholder.startswith(made)
+    return option == "job_variables" and placeholder.startswith(_LATER)
+
+
+def _ids_of_steps(raw: t.Mapping[str, t.Any], document: t.Mapping[str, t.Any]) -> t.Iterator[str]:
+    """Of the steps that only the command executes."""
+    for section in ("build", "push"):
+        steps = raw.get(section, document.get(section))
+        for step in steps if isinstance(steps, list) else [steps]:
+            for settings in step.values() if isinstance(step, dict) else ():
+                if isinstance(settings, dict) and isinstance(settings.get("id"), str):
+                    yield settings["id"]
+
+
+def _placeholders(value: t.Any, place: str) -> t.Iterator[tuple[str, str]]:
+    """Every placeholder and where it is."""
     if isinstance(value, str):
-        found = _PLACEHOLDER.search(value)
-        if found:
-            raise SettingsError(
-                f"{place} uses {shown('{{ ' + found[1] + ' }}')}, which only Prefect's own command fills in.",
-                "Write the value, or give that option in the task.",
-            )
+        yield from ((place, found[1]) for found in _PLACEHOLDER.finditer(value))
     elif isinstance(value, dict):
         for name, entry in value.items():
-            _refuse_placeholders(entry, f"{place}.{name}")
+            yield from _placeholders(entry, f"{place}.{name}")
     elif isinstance(value, list):
         for index, entry in enumerate(value):
-            _refuse_placeholders(entry, f"{place}[{index}]")
+            yield from _placeholders(entry, f"{place}[{index}]")

@@ -11,6 +11,8 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from ansible_collections.flowops.prefect.plugins.module_utils._same import same
+
 Schedule = dict[str, t.Any]
 
 #: What the server fills in.
@@ -42,17 +44,26 @@ def completed(wanted: t.Sequence[Schedule], found: t.Sequence[Schedule]) -> list
     """
     left = list(found)
     result = []
-    for given in wanted:
-        rule = next(name for name in _RULE_DEFAULTS if name in given)
-        full = {**_DEFAULTS, **_RULE_DEFAULTS[rule], **given}
-        same = next((one for one in left if _same(one, full)), None)
-        if same is not None:
-            left.remove(same)
-        elif full.get("anchor_date") is None and rule == "interval":
+    # Those that say when they start choose first: the others are content with any start.
+    for full in sorted(map(_full, wanted), key=_is_open):
+        there = next((one for one in left if _fits(one, full)), None)
+        if there is not None:
+            left.remove(there)
+        elif "interval" in full and full["anchor_date"] is None:
             of_slug = next((one for one in found if full["slug"] and one["slug"] == full["slug"]), {})
             full["anchor_date"] = of_slug.get("anchor_date")
-        result.append(same or full)
+        result.append(there or full)
     return sorted(result, key=_order)
+
+
+def _full(given: Schedule) -> Schedule:
+    rule = next(name for name in _RULE_DEFAULTS if name in given)
+    return {**_DEFAULTS, **_RULE_DEFAULTS[rule], **given}
+
+
+def _is_open(schedule: Schedule) -> bool:
+    """Whether the server chooses the start."""
+    return schedule.get("anchor_date") is None and "DTSTART" not in str(schedule.get("rrule"))
 
 
 def in_order(found: t.Iterable[Schedule]) -> list[Schedule]:
@@ -64,7 +75,7 @@ def _order(schedule: Schedule) -> str:
     return repr(sorted((name, str(value)) for name, value in schedule.items()))
 
 
-def _same(found: Schedule, wanted: Schedule) -> bool:
+def _fits(found: Schedule, wanted: Schedule) -> bool:
     """Whether the server's schedule is the wanted one; it begins a rule without a start with one of its own."""
     for name in {*found, *wanted}:
         ours, theirs = wanted.get(name), found.get(name)
@@ -72,7 +83,7 @@ def _same(found: Schedule, wanted: Schedule) -> bool:
             continue
         if name == "rrule" and isinstance(theirs, str) and theirs.endswith(f"\n{ours}"):
             continue
-        if ours != theirs:
+        if not same(ours, theirs):
             return False
     return True
 
@@ -99,11 +110,11 @@ def steps(found: t.Sequence[t.Mapping[str, t.Any]], after: t.Sequence[Schedule])
     left = list(found)
     missing = []
     for schedule in after:
-        same = next((raw for raw in left if flat(raw) == schedule), None)
-        if same is None:
+        there = next((raw for raw in left if same(flat(raw), schedule)), None)
+        if there is None:
             missing.append(schedule)
         else:
-            left.remove(same)
+            left.remove(there)
     planned = Steps([], {}, [])
     for schedule in missing:
         changed = next((raw for raw in left if schedule["slug"] and raw.get("slug") == schedule["slug"]), None)

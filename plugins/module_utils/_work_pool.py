@@ -19,6 +19,7 @@ from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._cata
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._generation import Ability
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._objects import Fields
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._transport import printable
+from ansible_collections.flowops.prefect.plugins.module_utils._same import same
 
 View = dict[str, t.Any]
 
@@ -51,7 +52,7 @@ class _Planned:
     def changes(self) -> View:
         """The options that differ."""
         before, after = self.before or {}, self.after or {}
-        return {name: value for name, value in after.items() if name not in before or before[name] != value}
+        return {name: value for name, value in after.items() if name not in before or not same(before[name], value)}
 
     @property
     def changed(self) -> bool:

@@ -34,10 +34,12 @@ options:
       - Path of a C(prefect.yaml) on the host where the module runs. All deployments in it are imported, and options of
         the task stand in for what they leave out. It is read by the interpreter of O(virtualenv), O(python) or
         O(condaenv), and so are the flows.
-      - The actions C(build) and C(push), triggers and SLAs are left out with a warning. Placeholders such as
-        C({{ build-image.tag }}) that only Prefect's own command can fill in are refused. C(prefect.blocks) and
-        C(prefect.variables) stay, for Prefect to resolve. A deployment without pull steps gets one that sets the
-        working directory to the file's folder, as by Prefect's own command.
+      - The actions C(build) and C(push), triggers, SLAs and what happens above a concurrency limit are left out with a
+        warning. A deployment without pull steps gets one that sets the working directory to the file's folder, as by
+        Prefect's own command.
+      - Placeholders that are filled in when a run starts stay, C(prefect.blocks) and C(prefect.variables) in job
+        variables, and in pull steps also what comes from the environment and from other pull steps. Others, such as
+        C({{ build-image.tag }}), are refused, since only Prefect's own command fills them in.
     type: path
 attributes:
   check_mode:

@@ -100,6 +100,7 @@ def test_from_nothing_to_gone(deploy: Deploy, rest: PrefectRest, flow: str) -> N
     made, again, changed = (play.of(f"Task {n}").result for n in range(3))
     assert json.loads(made["diff"]["after"]) == json.loads(foretold["diff"]["after"])
     assert made["diff"]["before"] == ""
+    assert (made["deployment"]["action"], made["msg"]) == ("created", foretold["msg"])
     assert not again["changed"], again["deployment"]["changed_options"]
     assert again["deployment"]["action"] == "none"
     assert again["deployment"]["deployment_id"] == made["deployment"]["deployment_id"]

@@ -26,6 +26,8 @@ from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._pagi
 #: The types that Orion gives to what is of this type for Prefect 3, where it is not the same one.
 _TYPES = {"SCHEDULED": ("SCHEDULED", "PENDING"), "CRASHED": ("FAILED",), "CANCELLING": (), "PAUSED": ()}
 _FLOW_RUNNER = "flow_runner"
+#: Takes one away, where null would leave it.
+_NO_FLOW_RUNNER: Document = {"type": None, "config": None}
 #: What a deployment is created from; the flow runner stays unless another one is sent.
 _CREATED_FROM = ("name", "flow_id", "flow_data", "parameters", "tags", "is_schedule_active", "schedule")
 #: The only form of code that can be read and written here; Prefect's client stores others, which stay as they are.
@@ -58,7 +60,7 @@ class CatalogOrion(CommonCatalog):
         if "schedules" in body:
             sent["schedule"] = next((_sent_rule(schedule["schedule"]) for schedule in body["schedules"]), None)
         if "job_variables" in body:
-            sent["flow_runner"] = body["job_variables"].get(_FLOW_RUNNER)
+            sent["flow_runner"] = body["job_variables"].get(_FLOW_RUNNER, _NO_FLOW_RUNNER)
         return sent
 
     def _told_run(self, raw: Document) -> Document:

@@ -39,6 +39,7 @@ from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._tran
     TOO_LARGE,
     printable,
 )
+from ansible_collections.flowops.prefect.plugins.module_utils._same import same
 
 _STATUSES = ("ACCEPT", "REJECT", "ABORT", "WAIT")
 
@@ -300,7 +301,7 @@ def _same(wanted: t.Any, stored: t.Any) -> bool:
     """A value with ``__prefect_kind`` is a recipe that the server has replaced by what it makes: not comparable."""
     if isinstance(wanted, dict) and "__prefect_kind" in wanted:
         return True
-    return bool(wanted == stored)
+    return same(wanted, stored)
 
 
 def _log_record(data: t.Any) -> LogRecord:

@@ -69,6 +69,19 @@ class TestDifferences:
         body = changes(job_variables={"y": 2})[1]
         assert body["job_variables"] == {"y": 2, "flow_runner": RUNNER}
 
+    def test_an_empty_flow_runner_takes_it_away(self):
+        names, body = changes(flow_runner={})
+        assert (names, body["job_variables"]) == (["flow_runner"], {"x": 1})
+
+    @pytest.mark.parametrize(("given", "changed"), [(1, []), (1.0, []), (True, ["parameters"])])
+    def test_true_is_not_1(self, given, changed):
+        assert changes(parameters={"n": given})[0] == changed
+
+    @pytest.mark.parametrize("given", [{}, {"type": "object", "properties": {}}])
+    def test_an_empty_schema_is_what_the_server_makes_of_it(self, given):
+        found = described({**FOUND, "parameter_openapi_schema": {"type": "object", "properties": {}}})
+        assert differences(found, planned(found, {"parameter_openapi_schema": given})) == []
+
     def test_the_flow_runner_leaves_job_variables_alone(self):
         body = changes(flow_runner={"type": "universal"})[1]
         assert body["job_variables"] == {"x": 1, "flow_runner": {"type": "universal", "config": {}}}
@@ -142,6 +155,22 @@ class TestSchedules:
 
     def test_twice_the_same_is_twice(self):
         assert len(schedule_steps([CRON], {"cron": "0 5 * * *"}, {"cron": "0 5 * * *"}).create) == 1
+
+    @pytest.mark.parametrize(
+        ("chosen", "of_server", "without"),
+        [
+            ({"interval": 60.0, "anchor_date": "2026-01-01T00:00:00Z"}, INTERVAL, {"interval": 60.0}),
+            ({"rrule": "DTSTART:20260101T000000\nFREQ=DAILY"}, RRULE, {"rrule": "FREQ=DAILY"}),
+        ],
+    )
+    def test_what_has_no_start_takes_none_from_what_has_one(self, chosen, of_server, without):
+        found = [raw("5", **{"timezone": "UTC", **chosen}), of_server]
+        plan = schedule_steps(found, without, chosen)
+        assert (plan.create, plan.update, plan.delete) == ([], {}, [])
+
+    def test_true_is_not_1(self):
+        found = {**CRON, "parameters": {"n": 1}}
+        assert schedule_steps([found], {"cron": "0 5 * * *", "parameters": {"n": True}}).delete == ["1"]
 
     def test_an_anchor_moves_only_when_asked(self):
         moved = schedule_steps([INTERVAL], {"interval": 60.0, "anchor_date": "2026-01-01T00:00:00Z"})
@@ -236,16 +265,37 @@ class TestPrefectYaml:
 
     def test_a_limit_with_a_strategy(self):
         limit = {"limit": 3, "collision_strategy": "ENQUEUE"}
-        assert entries_of({"deployments": [{"name": "a", "concurrency_limit": limit}]})[0][0]["concurrency_limit"] == 3
+        entries, warnings = entries_of({"deployments": [{"name": "a", "concurrency_limit": limit}]})
+        assert (entries[0]["concurrency_limit"], warnings) == (3, [])
+        limit["collision_strategy"] = "CANCEL_NEW"
+        assert "concurrency_limit" in entries_of({"deployments": [{"name": "a", "concurrency_limit": limit}]})[1][0]
 
     @pytest.mark.parametrize("text", ["{{ $HOME }}", "x-{{ build-image.tag }}", "{{image}}"])
     def test_placeholders_of_the_command_are_refused(self, text):
         with pytest.raises(SettingsError, match=r"deployments\[0\].job_variables.image"):
             entries_of({"deployments": [{"name": "a", "work_pool": {"job_variables": {"image": text}}}]})
 
-    def test_placeholders_of_prefect_stay(self):
-        document = {"deployments": [{"name": "a", "parameters": {"x": "{{ prefect.blocks.secret.y }}"}}]}
-        assert entries_of(document)[0][0]["parameters"] == {"x": "{{ prefect.blocks.secret.y }}"}
+    @pytest.mark.parametrize("name", ["parameters", "tags", "version", "entrypoint"])
+    def test_what_the_command_resolves_at_once_is_refused_too(self, name):
+        with pytest.raises(SettingsError, match=r"deployments\[0\]." + name):
+            entries_of({"deployments": [{"name": "a", name: ["{{ prefect.variables.x }}"]}]})
+
+    @pytest.mark.parametrize("text", ["{{ prefect.blocks.secret.y }}", "{{ ctx.flow_run.name }}"])
+    def test_what_is_filled_in_when_a_run_starts_stays_in_job_variables(self, text):
+        document = {"deployments": [{"name": "a", "work_pool": {"job_variables": {"name": text}}}]}
+        assert entries_of(document)[0][0]["job_variables"] == {"name": text}
+
+    @pytest.mark.parametrize("text", ["{{ prefect.blocks.secret.y }}", "{{ clone.directory }}", "{{ $TOKEN }}"])
+    def test_and_in_pull_steps(self, text):
+        steps = [{"a.git_clone": {"id": "clone", "token": text}}]
+        assert entries_of({"pull": steps, "deployments": [{"name": "a"}]})[0][0]["pull_steps"] == steps
+
+    def test_unless_it_comes_from_a_step_of_the_command(self):
+        document = {"build": [{"a.build": {"id": "image"}}], "deployments": [{"name": "a", "pull": [STEP]}]}
+        assert entries_of(document)[0]
+        document["deployments"][0]["pull"] = [{"a.step": {"x": "{{ image.tag }}"}}]
+        with pytest.raises(SettingsError, match=r"image\.tag"):
+            entries_of(document)
 
     @pytest.mark.parametrize("document", [{}, {"deployments": []}, {"deployments": ["a"]}, {"deployments": {}}])
     def test_a_file_without_deployments(self, document):
