@@ -37,6 +37,7 @@ options:
       - A run that cannot be launched is reported to the server as crashed with the reason, a warning tells of it, and
         the others go on. Where an infrastructure cannot be reached its runs stay scheduled.
       - The host appears as a worker of the pool.
+      - Orion has no work pools, give O(work_queues) alone there.
       - There is no output of the runs, and O(wait_timeout) says how long the cycle watches.
       - An agent that is told to end takes up nothing more, brings what it is just launching to its end, and leaves what
         is live to itself. A signal to C(ansible-playbook) tells it, and so does a controller or a connection that is
@@ -45,11 +46,17 @@ options:
   work_queues:
     description:
       - Only these queues of O(work_pool). All of them when left out.
+      - On Orion, without O(work_pool), the work queues that the task is an agent for, by their names or ids. They are
+        asked in the order of the list, and what they hand out is decided by the server (filter, limit, pause). What is
+        said at O(work_pool) holds for them, except that Orion shows no agents.
+      - Orion keeps no claim that excludes others. Agents on one host with the same O(state_dir) execute a run once.
+        Agents on several hosts, and Orion's own, may now and then execute one twice, so give each host queues of its
+        own.
     type: list
     elements: str
   limit:
     description:
-      - How many runs of O(work_pool) may be live here at once. What earlier cycles launched here counts, and so do runs
+      - How many of the agent's runs may be live here at once. What earlier cycles launched here counts, and so do runs
         that wait here for a place (see O(concurrency)), that are paused with their engine alive, or that wait for a
         retry of their own. Runs that others launched do not count.
       - As many as the server hands out when left out.
@@ -58,9 +65,9 @@ options:
     type: int
   serve:
     description:
-      - Whether the task goes on taking up what becomes due in O(work_pool), until O(wait_timeout) is over, or for ever
-        when that is left out. Without it the task is one cycle, which ends when the runs that it has taken up do.
-      - The pool is asked every O(poll_interval) seconds, a quarter less or more by chance.
+      - Whether an agent goes on taking up what becomes due, until O(wait_timeout) is over, or for ever when that is
+        left out. Without it the task is one cycle, which ends when the runs that it has taken up do.
+      - The server is asked every O(poll_interval) seconds, a quarter less or more by chance.
       - How the runs end does not fail the task. A line in the play tells what becomes of each.
       - A server or a host that does not answer is asked again and again.
     type: bool

@@ -4,7 +4,7 @@
 
 # PRIVATE: this module_util may change or vanish without notice.
 
-"""An agent of a work pool: which runs it takes up, and what becomes of those that cannot be launched.
+"""An agent of a work pool or of work queues: which runs it takes up, and what becomes of those it cannot launch.
 
 What is wrong with a run is reported to the server, so that nobody tries it for ever. What is wrong with this place (an
 engine that does not answer) leaves the run to others, or to the next cycle.
@@ -26,35 +26,30 @@ from ansible_collections.flowops.prefect.plugins.module_utils._errors import (
 )
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._client import PrefectApi
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._paging import PAGE
-from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._work_pool_polls import (
-    HEARTBEAT,
-    WorkPoolPolls,
-)
+from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._polls import HEARTBEAT, Polls
 from ansible_collections.flowops.prefect.plugins.module_utils._redact import Redactor
 
-#: Where others work on the pool too, each run is picked by chance from so many.
+#: Where others take runs too, each run is picked by chance from so many.
 SPREAD = 8
 
 
 class Agent:
-    """Takes runs from one work pool.
+    """Takes runs from one work pool, or from work queues.
 
-    :arg queues: names; empty for all queues of the pool.
     :arg limit: how many runs may be live here at once; ``None`` for as many as the server hands out.
     :arg secrets: what must not reach the server with a reason; may grow.
-    :ivar others: whether others have been seen to take runs from the pool.
+    :ivar others: whether others have been seen to take runs from there.
     """
 
     def __init__(
         self,
         api: PrefectApi,
-        pool: str,
-        queues: t.Sequence[str],
+        polls: Polls,
         limit: int | None,
         secrets: list[str],
     ) -> None:
         self.api = api
-        self.polls = WorkPoolPolls(api.transport, pool, queues)
+        self.polls = polls
         self.limit = limit
         self.secrets = secrets
         self.check_mode = False
@@ -71,7 +66,7 @@ class Agent:
     # --- which runs ------------------------------------------------------------------------------------------
 
     def first_look(self) -> list[str]:
-        """What is under way in the pool, since some of it may be ours to watch, and what is due."""
+        """What is under way there, since some of it may be ours to watch, and what is due."""
         due = self._due()
         self._claimed.update(self.polls.under_way())
         self._resting.update(self.polls.resting())
@@ -126,7 +121,7 @@ class Agent:
     # --- what the server is told -----------------------------------------------------------------------------
 
     def show_up(self) -> None:
-        """Tell the server that somebody works on the pool; without it nothing is lost but a light in the UI."""
+        """Tell the server that somebody works there; without it nothing is lost but a light in the UI."""
         if self.check_mode or time.monotonic() < self._next_heartbeat:
             return
         self._next_heartbeat = time.monotonic() + HEARTBEAT

@@ -4,7 +4,7 @@
 
 # PRIVATE: this module_util may change or vanish without notice.
 
-"""One execution of an agent: what is due in a work pool is taken up, what is live here is watched.
+"""One execution of an agent: what is due in a work pool or in work queues is taken up, what is live here is watched.
 
 The trouble of one run is not that of the others. An agent that is told to end, or whose controller is gone, takes up
 nothing more and ends where nothing is half done: what it has launched needs nobody.
@@ -31,8 +31,8 @@ from ansible_collections.flowops.prefect.plugins.module_utils._together import L
 if t.TYPE_CHECKING:
     from ansible_collections.flowops.prefect.plugins.module_utils._runner_module import TaskRunner
 
-#: The pause between two looks at the pool, as shares of what it is on average: agents that were started together do not
-#: ask together for ever.
+#: The pause between two looks at the server, as shares of what it is on average: agents that were started together do
+#: not ask together for ever.
 JITTER = (0.75, 1.25)
 
 
@@ -43,7 +43,7 @@ class PoolWork:
     :arg choose: from ids of flow runs to a task for each infrastructure, with the type of its flow runner, by what runs
         on the same infrastructure have in common.
     :arg serves: it goes on looking for what becomes due, until ``wait_timeout`` is over.
-    :arg poll_interval: seconds between two looks at the pool.
+    :arg poll_interval: seconds between two looks at the server.
     """
 
     agent: Agent
@@ -194,7 +194,7 @@ class AgentCycle:
                 self._take_up(found)
         except ApiUnreachable as error:
             self._agent.put_back(found)
-            self._agent.leave("work pool", error)
+            self._agent.leave(self._agent.polls.what, error)
 
 
 def _living(runner: TaskRunner, requests: t.Sequence[RunRequest]) -> set[str]:
@@ -203,5 +203,5 @@ def _living(runner: TaskRunner, requests: t.Sequence[RunRequest]) -> set[str]:
 
 
 def _id(request: RunRequest) -> str:
-    """Runs of a pool exist: all of them have one."""
+    """What a server hands out exists: all of it has one."""
     return request.flow_run_id or ""

@@ -143,6 +143,9 @@ class State:
 class Api:
     """Raw requests through the HTTP client of Prefect's own client: its credentials, TLS, CSRF and retries."""
 
+    #: Whether the server refuses a claim over the claim of somebody else.
+    claims_exclude = True
+
     def __init__(self, http: t.Any, flow_run_id: str) -> None:
         self._http = http
         self._httpx = importlib.import_module("httpx")
@@ -203,6 +206,8 @@ class Api:
 
 class OrionApi(Api):
     """Orion 2.0b6: records are kept on this host, its states are told in the words of Prefect 3."""
+
+    claims_exclude = False
 
     def __init__(self, http: t.Any, flow_run_id: str, records: str) -> None:
         super().__init__(http, flow_run_id)
@@ -404,9 +409,11 @@ class Attempt:
 
     def _check_state(self) -> None:
         """Cancelled since the claim, perhaps during a long pull: Prefect 3's engine would run the body all the same."""
-        kind = self._api.state().kind
-        self._check_kind(kind)
-        if kind == "RUNNING":
+        state = self._api.state()
+        self._check_kind(state.kind)
+        if state.kind == "PENDING" and not self._api.claims_exclude:
+            self._check_holder(state.holder)
+        if state.kind == "RUNNING":
             raise self._refuse("claimed_elsewhere", "the run is RUNNING before its gate was passed")
 
     def _check_kind(self, kind: str) -> None:

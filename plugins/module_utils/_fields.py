@@ -369,13 +369,16 @@ ALL_FIELDS = (
 #: The options that say which runs a task is about; each set holds those that cannot stand together.
 SOURCES = ("flow_run_id", "flow_run_ids", "deployment", "runs")
 SOURCES_EXCLUSIVE = (("flow_run_id", "flow_run_ids", "deployment"), ("flow_run_id", "flow_run_ids", "runs"))
+#: The options that make a task an agent, which takes what is due there; they may stand together.
+AGENT_SOURCES = ("work_pool", "work_queues")
 
 
 def sources_of(runner_type: str) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
-    """The same for one runner type: only the universal one takes what is due in a work pool."""
+    """The same for one runner type: only the universal one can be an agent."""
     if runner_type != UNIVERSAL:
         return SOURCES, SOURCES_EXCLUSIVE
-    return (*SOURCES, "work_pool"), tuple((*group, "work_pool") for group in SOURCES_EXCLUSIVE)
+    exclusive = tuple((*group, source) for group in SOURCES_EXCLUSIVE for source in AGENT_SOURCES)
+    return (*SOURCES, *AGENT_SOURCES), exclusive
 
 
 #: The options of a run that is still to be created; senseless for one that exists.

@@ -15,6 +15,7 @@ import json
 import typing as t
 
 from ansible_collections.flowops.prefect.plugins.module_utils._fields import (
+    AGENT_SOURCES,
     NEW_RUN_ONLY,
     RECONCILED,
     RECONCILED_ONLY,
@@ -95,14 +96,16 @@ def _sources(options: _Options, runner_type: str) -> t.Iterator[Problem]:
     for name in RECONCILED_ONLY:
         if _has(options, name):
             yield Problem(name, "is for state reconciled alone", "Give state: reconciled, or remove it.")
-    for name in ("work_queues", "limit", "serve"):
-        if _has(options, name) and not _has(options, "work_pool"):
-            yield Problem(name, "is about a work pool, and none is given", "Give work_pool, or remove it.")
+    agent_of = [name for name in AGENT_SOURCES if _has(options, name)]
+    for name in ("limit", "serve"):
+        if _has(options, name) and not agent_of:
+            remedy = "Give work_pool (on Orion work_queues), or remove it."
+            yield Problem(name, "is about an agent, and the task is none", remedy)
     if options.get("serve") is True and options.get("wait") is False:
         yield Problem("serve", "goes on with cycles, and wait is false", "Remove one of them.")
-    if _has(options, "work_pool") and options.get("state") in ("cancelled", "absent"):
+    if agent_of and options.get("state") in ("cancelled", "absent"):
         remedy = "Give the runs' ids; flow_run_info finds them."
-        yield Problem("work_pool", f"would be about every run there, and state is {options['state']}", remedy)
+        yield Problem(agent_of[0], f"would be about every run there, and state is {options['state']}", remedy)
     clashing: list[str] = []
     for group in exclusive:
         found = [name for name in group if _has(options, name)]

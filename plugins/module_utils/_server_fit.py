@@ -8,11 +8,28 @@
 
 from __future__ import annotations
 
+from ansible_collections.flowops.prefect.plugins.module_utils._fields import RUNNER_SCOPES
 from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._base import Infrastructure
 from ansible_collections.flowops.prefect.plugins.module_utils._ledger import Records
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._client import PrefectApi
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._generation import Ability
+from ansible_collections.flowops.prefect.plugins.module_utils._problems import Problem, ProblemsError
 from ansible_collections.flowops.prefect.plugins.module_utils._task import Task
+
+#: Flow runners whose infrastructure keeps the records of an attempt where the server cannot: those of one host.
+KEEP_RECORDS = ("subprocess",)
+
+
+def check_type(api: PrefectApi, runner_type: str, said_by: str) -> None:
+    """Refuse a run whose infrastructure the server cannot have; types that nobody knows are told elsewhere.
+
+    :arg said_by: who asks for this type.
+    :raises ProblemsError: about this run, whoever launches it.
+    """
+    generation = api.generation
+    if runner_type in RUNNER_SCOPES and runner_type not in KEEP_RECORDS and not generation.can(Ability.RECORDS):
+        what = f"is {runner_type} ({said_by}), and {generation.name} cannot {Ability.RECORDS.value}"
+        raise ProblemsError([Problem("type", what, generation.lacks[Ability.RECORDS])])
 
 
 def check_task(api: PrefectApi, task: Task) -> None:

@@ -39,7 +39,7 @@ class Work:
     """What a module's options come down to.
 
     :arg tasks: with the types of their flow runners.
-    :arg pool: in the place of tasks, where an agent takes the runs from a work pool.
+    :arg pool: in the place of tasks, where an agent takes the runs that are due.
     """
 
     api: PrefectApi

@@ -21,6 +21,7 @@ from ansible_collections.flowops.prefect.plugins.module_utils._api_settings impo
 from ansible_collections.flowops.prefect.plugins.module_utils._checks import clean_all
 from ansible_collections.flowops.prefect.plugins.module_utils._errors import ApiNotFound
 from ansible_collections.flowops.prefect.plugins.module_utils._fields import (
+    AGENT_SOURCES,
     NEW_RUN_ONLY,
     SETTINGS_SCOPES,
     UNIVERSAL,
@@ -33,12 +34,13 @@ from ansible_collections.flowops.prefect.plugins.module_utils._fields import (
 )
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._client import PrefectApi
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._connect import connect
-from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._generation import Ability
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._job_sources import JobSources
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._objects import Deployment, FlowRun
+from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._open_polls import open_polls
 from ansible_collections.flowops.prefect.plugins.module_utils._problems import Problem, ProblemsError
 from ansible_collections.flowops.prefect.plugins.module_utils._redact import secret_values, worth_masking
 from ansible_collections.flowops.prefect.plugins.module_utils._rules import effective_parameters
+from ansible_collections.flowops.prefect.plugins.module_utils._server_fit import check_type
 from ansible_collections.flowops.prefect.plugins.module_utils._server_says import Level, Pool, ServerSays
 from ansible_collections.flowops.prefect.plugins.module_utils._task import (
     Task,
@@ -89,9 +91,7 @@ def universal_work(params: t.Mapping[str, t.Any], runner_type: str, secrets: lis
     options = parse_options(params, runner_type)
     values = {field.name: options.get(field.name, field.default) for field in fields_of(runner_type)}
     api = connect(api_settings(api_options(values)))
-    if "work_pool" in options:
-        if not api.generation.can(Ability.WORK_POOLS):
-            raise api.generation.refusal(Ability.WORK_POOLS, "work_pool")
+    if any(name in options for name in AGENT_SOURCES):
         return Work(api, [], _pool_work(options, values, api, secrets))
     sources = JobSources(api.transport)
     tasks = _tasks(_Chooser(options, values, api, sources, None), named_runs(options), secrets)
@@ -100,7 +100,8 @@ def universal_work(params: t.Mapping[str, t.Any], runner_type: str, secrets: lis
 
 def _pool_work(options: Options, values: Options, api: PrefectApi, secrets: list[str]) -> PoolWork:
     """What an agent does: it is not known beforehand which runs it will be about."""
-    agent = Agent(api, options["work_pool"], options.get("work_queues", []), options.get("limit"), secrets)
+    polls = open_polls(api, options.get("work_pool"), options.get("work_queues", []))
+    agent = Agent(api, polls, options.get("limit"), secrets)
     # How flows end is told by Prefect; who serves goes on.
     judged = {**options, "fail_on": []} if values["serve"] else options
 
@@ -200,6 +201,7 @@ class _Chooser:
         own = entry if label.startswith("runs[") else {}
         says = self._server(entry, run)
         kind, type_source = self._type(own, says)
+        check_type(self.api, kind, type_source)
         levels, warnings = self._server_levels(says, kind, run)
         levels.append(_level("task", self.options, kind))
         levels.append(_level("entry of runs", own, kind))

@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 import typing as t
 
+from ansible_collections.flowops.prefect.plugins.module_utils._fields import AGENT_SOURCES
 from ansible_collections.flowops.prefect.plugins.plugin_utils._drain import drains
 from ansible_collections.flowops.prefect.plugins.plugin_utils._runner_action import (
     LONGEST_HOLD,
@@ -24,10 +25,10 @@ RETRY = 5.0
 
 
 class AgentAction(RunnerAction):
-    """Base of the action plugin; with ``work_pool`` its module is an agent, with ``serve`` one that goes on."""
+    """Base of the action plugin; with a pool or queues its module is an agent, with ``serve`` one that goes on."""
 
     def _perform(self, args: dict[str, t.Any]) -> dict[str, t.Any]:
-        if args.get("work_pool") is None:
+        if all(args.get(name) is None for name in AGENT_SOURCES):
             return super()._perform(args)
         with drains():
             return self._serve(args) if _serves(args) else self._execute(args)

@@ -25,9 +25,11 @@ import pytest
 from ansible_play import PlayResult, RunningPlay, RunPlaybook, StartPlaybook, start_playbook
 from containers import remove_containers
 from lossy_proxy import LossyProxy
+from older_servers import OlderServer
+from orion_rest import OrionRest
 from places import Stage
 from prefect_rest import PrefectRest
-from prefect_server import PrefectServer
+from prefect_server import ORION, PrefectServer
 from process_host import HostPlace, mentioning
 from scenarios import wait_until
 
@@ -99,6 +101,19 @@ def new_server(tmp_path: Path) -> Iterator[Callable[..., PrefectServer]]:
     yield make
     for each in made:
         each.stop()
+
+
+@pytest.fixture(scope="module")
+def orion(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OlderServer]:
+    """A server of Orion 2.0b6 for all tests of a file."""
+    with PrefectServer(tmp_path_factory.mktemp("orion") / "server", generation=ORION) as server:
+        yield OlderServer(server, OrionRest(server.api_url))
+
+
+@pytest.fixture
+def flow() -> str:
+    """The name of a flow that no other test knows."""
+    return f"flow-{uuid.uuid4().hex[:8]}"
 
 
 @pytest.fixture(scope="session")

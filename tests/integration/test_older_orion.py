@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +15,12 @@ import pytest
 from ansible_play import RunPlaybook, StartPlaybook
 from engines import hold_environment, is_alive, wait_for_held_engine, wait_until_gone
 from older_servers import OlderServer
-from orion_rest import OrionRest
 from place_reports import check_zombies_of_older
-from prefect_server import ORION, PREFECT2, PrefectServer
+from prefect_server import PREFECT2
 from process_host import Host
 from scenarios import wait_until
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
-
-
-@pytest.fixture(scope="module")
-def orion(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OlderServer]:
-    """A server for all tests of this file."""
-    with PrefectServer(tmp_path_factory.mktemp("orion") / "server", generation=ORION) as server:
-        yield OlderServer(server, OrionRest(server.api_url))
 
 
 def test_a_run_is_made_launched_and_executed_once(

@@ -8,37 +8,17 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible_play import RunPlaybook
 from older_servers import OlderServer
-from orion_rest import FLOWS, OrionRest
+from orion_rest import FLOWS
 from prefect_rest import RestError
-from prefect_server import ORION, PrefectServer
 from runner import MODULE
 
 SOURCE = FLOWS["append_line"]
-
-
-@pytest.fixture(scope="module")
-def orion(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OlderServer]:
-    """A server for all tests of this file."""
-    with PrefectServer(tmp_path_factory.mktemp("orion") / "server", generation=ORION) as server:
-        yield OlderServer(server, OrionRest(server.api_url))
-
-
-@pytest.fixture
-def flow() -> str:
-    """The name of a flow that no other test knows."""
-    return f"flow-{uuid.uuid4().hex[:8]}"
-
-
-def named(server: OlderServer, flow: str, name: str = "one") -> dict[str, Any]:
-    found: dict[str, Any] = server.rest.get(f"/deployments/name/{flow}/{name}")
-    return found
 
 
 @pytest.mark.usefixtures("nothing_left")
@@ -74,7 +54,7 @@ def test_a_deployment_from_nothing_to_gone_with_a_run_in_between(
         *("flow_data", "parameters", "paused", "tags", "schedules", "flow_runner"),
     }
     assert play.of("3").result["deployment"]["changed_options"] == ["parameters", "schedules"]
-    found = named(orion, "append-line", name)
+    found = orion.deployment("append-line", name)
     assert (found["id"], found["is_schedule_active"]) == (again["deployment"]["deployment_id"], False)
     assert found["flow_data"] == {"encoding": "text", "blob": SOURCE}
     assert found["schedule"]["interval"] == 3600
@@ -105,7 +85,7 @@ def test_a_deployment_from_nothing_to_gone_with_a_run_in_between(
     assert [play.of(number).changed for number in ("3", "4")] == [True, False]
     assert play.of("5").result["summary"]["finished"] == 1
     with pytest.raises(RestError, match="404"):
-        named(orion, "append-line", name)
+        orion.deployment("append-line", name)
 
 
 def test_what_it_cannot_keep_is_refused_and_nothing_is_changed(
@@ -113,7 +93,7 @@ def test_what_it_cannot_keep_is_refused_and_nothing_is_changed(
 ) -> None:
     this = {"flow": flow, "name": "one", "flow_data": SOURCE}
     run_playbook(orion.management(("deployment", this))).check()
-    before = named(orion, flow)
+    before = orion.deployment(flow)
     run_id = orion.rest.create_flow_run(before["id"])["id"]
     orion.rest.set_state(run_id, "FAILED", force=True)
     begun = orion.rest.create_flow_run(before["id"])["id"]
@@ -157,7 +137,7 @@ def test_what_it_cannot_keep_is_refused_and_nothing_is_changed(
         result = play.of(str(number)).result
         assert result["changed"] is False
         assert words in result["msg"], result["msg"]
-    assert named(orion, flow) == before
+    assert orion.deployment(flow) == before
     assert [orion.rest.state_type(one) for one in (run_id, begun)] == ["FAILED", "RUNNING"]
     with pytest.raises(RestError, match="404"):
         orion.rest.get(f"/work_queues/name/{flow}")

@@ -28,17 +28,6 @@ def prefect2(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OlderServer]:
         yield OlderServer(server, PrefectRest(server.api_url))
 
 
-@pytest.fixture
-def flow() -> str:
-    """The name of a flow that no other test knows."""
-    return f"flow-{uuid.uuid4().hex[:8]}"
-
-
-def named(server: OlderServer, flow: str, name: str = "one") -> dict[str, Any]:
-    found: dict[str, Any] = server.rest.get(f"/deployments/name/{flow}/{name}")
-    return found
-
-
 def test_a_deployment_from_nothing_to_gone(run_playbook: RunPlaybook, prefect2: OlderServer, flow: str) -> None:
     pool = prefect2.rest.create_work_pool(f"pool-{flow}")["name"]
     this = {"flow": flow, "name": "one"}
@@ -72,7 +61,7 @@ def test_a_deployment_from_nothing_to_gone(run_playbook: RunPlaybook, prefect2: 
     assert not again["changed"], again["deployment"]["changed_options"]
     assert "concurrency_limit" not in seen["deployment"]
     assert {**again["deployment"], **seen["deployment"]} == {**seen["deployment"], **again["deployment"]}
-    found = named(prefect2, flow)
+    found = prefect2.deployment(flow)
     assert (found["paused"], found["version"], found["description"]) == (True, "1.0", "Greets.")
     assert (found["work_queue_name"], found["enforce_parameter_schema"]) == ("urgent", True)
     assert found["infra_overrides"] == {
@@ -91,7 +80,7 @@ def test_a_deployment_from_nothing_to_gone(run_playbook: RunPlaybook, prefect2: 
     ]
     play = run_playbook(prefect2.management(*(("deployment", step) for step in (*steps, steps[-1])))).check()
     assert [result.changed for result in play.results] == [True, True, True, False]
-    later = named(prefect2, flow)
+    later = prefect2.deployment(flow)
     changed = {name for name in found if found[name] != later[name]}
     assert changed == {
         *("updated", "parameter_openapi_schema", "pull_steps", "parameters", "infra_overrides", "tags"),
@@ -105,17 +94,17 @@ def test_a_deployment_from_nothing_to_gone(run_playbook: RunPlaybook, prefect2: 
     play = run_playbook(prefect2.management(gone, gone)).check()
     assert [result.changed for result in play.results] == [True, False]
     with pytest.raises(RestError, match="404"):
-        named(prefect2, flow)
+        prefect2.deployment(flow)
 
 
 def test_limits_of_schedules_outlive_a_new_schema(run_playbook: RunPlaybook, prefect2: OlderServer, flow: str) -> None:
     this = {"flow": flow, "name": "one"}
     schedules = [{"interval": 60, "max_scheduled_runs": 2}, {"interval": 60}, {"cron": "0 5 * * *", "active": False}]
-    change = {**this, "parameter_openapi_schema": {"type": "object", "properties": {}}}
+    change = {**this, "parameter_openapi_schema": {"type": "object", "properties": {"n": {"type": "integer"}}}}
     tasks = (("deployment", {**this, "schedules": schedules}), ("deployment", change))
     run_playbook(prefect2.management(*tasks)).check()
-    found = named(prefect2, flow)
-    assert found["parameter_openapi_schema"] == {"type": "object", "properties": {}}
+    found = prefect2.deployment(flow)
+    assert found["parameter_openapi_schema"] == {"type": "object", "properties": {"n": {"type": "integer"}}}
     told = [(one["schedule"].get("cron"), one["active"], one["max_scheduled_runs"]) for one in found["schedules"]]
     assert sorted(told, key=str) == [("0 5 * * *", False, None), (None, True, 2), (None, True, None)]
 
@@ -126,7 +115,7 @@ def test_what_it_cannot_keep_is_refused_and_nothing_is_changed(
     pool = prefect2.rest.create_work_pool(f"pool-{flow}")["name"]
     this = {"flow": flow, "name": "one"}
     run_playbook(prefect2.management(("deployment", {**this, "work_pool_name": pool}))).check()
-    before = named(prefect2, flow)
+    before = prefect2.deployment(flow)
     several = [{"name": "one", "tags": ["x"]}, {"name": "two", "flow_data": "x"}]
     refused: list[tuple[str, dict[str, Any], str]] = [
         ("deployment", {**this, "concurrency_limit": 3, "tags": ["x"]}, "concurrency_limit: Prefect 2.20 cannot limit"),
@@ -141,7 +130,7 @@ def test_what_it_cannot_keep_is_refused_and_nothing_is_changed(
         result = play.of(str(number)).result
         assert words in result["msg"]
         assert result["category"] == "unsupported_server"
-    assert named(prefect2, flow) == before
+    assert prefect2.deployment(flow) == before
     assert prefect2.rest.get(f"/work_pools/{pool}")["is_paused"] is False
     assert len(prefect2.rest.post("/deployments/filter", {"flows": {"name": {"any_": [flow]}}})) == 1
 
@@ -157,9 +146,9 @@ def test_a_flow_is_read_by_its_own_prefect(run_playbook: RunPlaybook, prefect2: 
     play = run_playbook(prefect2.management(*(("deployment", one) for one in (options, options, imported, bad))))
     assert [result.changed for result in play.results] == [True, False, True, False]
     assert "parameters do not fit the flow: name: 5 is not" in play.last["msg"]
-    found = named(prefect2, "hello", name)
+    found = prefect2.deployment("hello", name)
     assert found["parameter_openapi_schema"]["properties"]["name"]["default"] == "world"
-    assert named(prefect2, "hello", f"{name}-file")["pull_steps"]
+    assert prefect2.deployment("hello", f"{name}-file")["pull_steps"]
 
 
 def test_pools_and_runs(run_playbook: RunPlaybook, prefect2: OlderServer, flow: str) -> None:

@@ -19,6 +19,7 @@ from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._obje
     Fields,
     FlowRun,
     RunInput,
+    Verdict,
 )
 
 
@@ -44,6 +45,13 @@ class PrefectApiOrion(CommonApi):
     def _needs_force(self, state_type: str) -> bool:
         """Of a run that was stopped its engine may say last that it crashed."""
         return state_type == "CANCELLED"
+
+    def claim(self, flow_run_id: str, token: str) -> Verdict:
+        """It takes a claim over every state but an end: one that somebody else has made is looked for first."""
+        run = self.read_flow_run(flow_run_id)
+        if run.scheduled or run.transition_id == token:
+            return super().claim(flow_run_id, token)
+        return Verdict("ABORT", run.state_type, run.state_name, "another launcher has this run", None)
 
     def _own_job_variables(self, fields: Fields) -> dict[str, t.Any]:
         """Its flow runner, where later servers keep it; the run has a copy of its deployment's."""

@@ -25,6 +25,7 @@ class Ability(enum.Enum):
     ARTIFACTS = "keep artifacts"
     WORK_POOLS = "keep work pools"
     LEAVING_POOLS = "take a deployment out of its work pool"
+    LONE_QUEUES = "hand out flow runs of work queues without a work pool"
     QUEUE_FILTERS = "hand out flow runs by filters"
     DEPLOYMENT_LIMITS = "limit how many flow runs of a deployment run at once"
     NAMED_SCHEDULES = "keep a slug or parameters with a schedule"
@@ -64,6 +65,7 @@ class Generation:
 
 
 _OF_ORION_ALONE = {
+    Ability.LONE_QUEUES: "Give work_pool as well; queues of Prefect's agents are in the pool default-agent-pool.",
     Ability.QUEUE_FILTERS: "Give the deployments a work queue of a pool.",
     Ability.FLOW_DATA: "Give entrypoint, and path or pull_steps.",
 }
@@ -89,7 +91,8 @@ ORION = Generation(
         "which stops what runs here.",
         Ability.RERUN: "Make a new flow run.",
         Ability.ARTIFACTS: "Leave artifacts out.",
-        Ability.WORK_POOLS: "Use work queues with filters: name and filter of flowops.prefect.work_pool.",
+        Ability.WORK_POOLS: "Use work queues with filters: the module work_pool makes them with name and filter, "
+        "work_queues of the module flow_runner launches what they hand out.",
         Ability.LEAVING_POOLS: "Leave work_pool_name out.",
         Ability.DEPLOYMENT_LIMITS: "Give a work queue with a filter a limit.",
         Ability.NAMED_SCHEDULES: "Make a deployment for each set of parameters, and leave slug out.",

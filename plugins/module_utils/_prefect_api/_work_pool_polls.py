@@ -8,41 +8,34 @@
 
 from __future__ import annotations
 
-import datetime
 import typing as t
 
 from ansible_collections.flowops.prefect.plugins.module_utils._errors import ApiNotFound
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._objects import Fields
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._paging import PAGE, quoted, read_pages
+from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._polls import HEARTBEAT, Polls
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._transport import Transport, printable
-
-#: A worker that has not been heard of for three of these counts as offline.
-HEARTBEAT = 30
 
 _UNDER_WAY = {"type": {"any_": ["PENDING", "RUNNING", "CANCELLING"]}}
 _RESTING = {"operator": "or_", "type": {"any_": ["PAUSED"]}, "name": {"any_": ["AwaitingRetry"]}}
 
 
-class WorkPoolPolls:
-    """One work pool, or some of its queues."""
+class WorkPoolPolls(Polls):
+    """One work pool, or some of its queues; without names all of them. Runs come by priority."""
+
+    what = "work pool"
 
     def __init__(self, transport: Transport, pool: str, queues: t.Sequence[str]) -> None:
-        self._transport = transport
+        super().__init__(transport)
         self._pool = pool
         self._queues = list(queues)
 
     def heartbeat(self, name: str) -> None:
-        """Appear as a worker of the pool."""
         body = {"name": name, "heartbeat_interval_seconds": HEARTBEAT}
         self._transport.request("POST", f"/work_pools/{quoted(self._pool)}/workers/heartbeat", body, repeatable=True)
 
     def due(self, limit: int = PAGE) -> dict[str, str]:
-        """Runs whose time has come, with their queues, as the server hands them out.
-
-        That is by priority, within the limits of pool and queues, and none while they are paused.
-        """
-        now = datetime.datetime.fromtimestamp(self._transport.server_now(), datetime.timezone.utc)
-        body: dict[str, t.Any] = {"scheduled_before": now.isoformat()}
+        body: dict[str, t.Any] = {"scheduled_before": self._now()}
         if self._queues:
             body["work_queue_names"] = self._queues
         if limit < PAGE:
@@ -61,11 +54,9 @@ class WorkPoolPolls:
         return {one.sub("flow_run").uuid("id"): one.uuid("work_queue_id") for one in found}
 
     def under_way(self) -> list[str]:
-        """Runs of the pool that somebody has claimed and that are not over."""
         return self._in_state(_UNDER_WAY)
 
     def resting(self) -> list[str]:
-        """Runs whose engine may be alive while nothing goes on."""
         return self._in_state(_RESTING)
 
     def _in_state(self, state: dict[str, t.Any]) -> list[str]:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Which runs of a pool an agent takes up."""
+"""Which runs an agent takes up."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import uuid
 import pytest
 
 from ansible_collections.flowops.prefect.plugins.module_utils._agent import SPREAD, Agent
+from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._open_polls import open_polls
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._transport import Answer
 from ansible_collections.flowops.prefect.tests.unit.plugins.module_utils.test_prefect_api_objects import api
 
@@ -28,14 +29,16 @@ def found(*run_ids):
 
 def agent(limit, *answers):
     """One that has looked at the pool as far as there are answers to its first look: due, under way, resting."""
-    made = Agent(api(*answers), "local", [], limit, [])
+    server = api(*answers)
+    made = Agent(server, open_polls(server, "local", []), limit, [])
     if answers:
         made.first_look()
     return made
 
 
 def test_the_first_look_sees_everything_once():
-    one = Agent(api(due(A, B), found(C, D), found(E, B)), "local", [], 1, [])
+    server = api(due(A, B), found(C, D), found(E, B))
+    one = Agent(server, open_polls(server, "local", []), 1, [])
     assert one.first_look() == [C, D, E, A, B]
 
 

@@ -15,6 +15,12 @@ import pytest
 
 from ansible_collections.flowops.prefect.plugins.module_utils._bootstrap import RESERVED, read_records, write_record
 from ansible_collections.flowops.prefect.plugins.module_utils._errors import ApiError, FlowopsError
+from ansible_collections.flowops.prefect.plugins.module_utils._fields import RUNNER_SCOPES
+from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._base import Infrastructure
+from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._docker import DockerInfrastructure
+from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._kubernetes import (
+    KubernetesInfrastructure,
+)
 from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._process import ProcessInfrastructure
 from ansible_collections.flowops.prefect.plugins.module_utils._launch import AttemptKey
 from ansible_collections.flowops.prefect.plugins.module_utils._ledger import End, Ledger, Owner
@@ -30,7 +36,13 @@ from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._gene
     generation_of,
 )
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._transport import Answer
-from ansible_collections.flowops.prefect.plugins.module_utils._server_fit import check_task, records_for
+from ansible_collections.flowops.prefect.plugins.module_utils._problems import ProblemsError
+from ansible_collections.flowops.prefect.plugins.module_utils._server_fit import (
+    KEEP_RECORDS,
+    check_task,
+    check_type,
+    records_for,
+)
 from ansible_collections.flowops.prefect.plugins.module_utils._task import parse_task
 
 from .in_memory import MemoryInfrastructure
@@ -132,11 +144,6 @@ def test_states_of_orion_are_told_in_the_words_of_prefect_3(told, kind, token):
     ("propose", "state", "force"),
     [
         (
-            lambda api: api.claim(RUN, FLOW),
-            {"type": "PENDING", "name": "Pending", "message": f"flowops: claimed by {FLOW}"},
-            False,
-        ),
-        (
             lambda api: api.propose(RUN, "CRASHED", message="why"),
             {"type": "FAILED", "name": "Crashed", "message": "why"},
             False,
@@ -148,6 +155,28 @@ def test_states_are_proposed_to_orion_in_its_words(propose, state, force):
     api, script = orion(Answer(201, {"status": "ACCEPT", "state": state, "details": {}}))
     assert propose(api).ours
     assert script.sent == [("POST", f"/flow_runs/{RUN}/set_state", {"state": state, "force": force})]
+
+
+@pytest.mark.parametrize(
+    ("told", "ours"),
+    [
+        ({"type": "SCHEDULED", "name": "Late"}, True),
+        ({"type": "PENDING", "name": "Pending", "message": RESERVED}, True),
+        ({"type": "PENDING", "name": "Pending", "message": f"flowops: claimed by {FLOW}"}, True),
+        ({"type": "PENDING", "name": "Pending"}, False),
+        ({"type": "RUNNING", "name": "Running"}, False),
+        ({"type": "CANCELLED", "name": "Cancelled"}, False),
+    ],
+)
+def test_a_claim_on_orion_looks_first(told, ours):
+    """The server itself would take it over every state that is no end."""
+    accepted = {"status": "ACCEPT", "state": {"type": "PENDING"}, "details": {}}
+    api, script = orion(Answer(200, run_with(**told)), Answer(201, accepted))
+    verdict = api.claim(RUN, FLOW)
+    assert (verdict.ours, verdict.not_now, verdict.state_type) == (ours, False, "PENDING" if ours else told["type"])
+    state = {"type": "PENDING", "name": "Pending", "message": f"flowops: claimed by {FLOW}"}
+    sent = [("POST", f"/flow_runs/{RUN}/set_state", {"state": state, "force": False})]
+    assert script.sent[1:] == (sent if ours else [])
 
 
 def test_a_run_made_on_orion_is_kept_from_agents():
@@ -188,6 +217,26 @@ def test_a_task_is_refused_what_its_server_lacks(tmp_path):
     check_task(PrefectApiV2(Script(), "2.20.26"), task(rerun="always"))
     with pytest.raises(FlowopsError, match=r"rerun: Orion 2\.0b6 cannot .* Make a new flow run"):
         check_task(api, task(rerun="always"))
+
+
+@pytest.mark.parametrize("runner_type", list(RUNNER_SCOPES))
+def test_a_run_that_needs_another_infrastructure_is_refused_with_who_asked_for_it(runner_type):
+    check_type(PrefectApiV3(Script(), "3.9.1"), runner_type, "flow run")
+    if runner_type in KEEP_RECORDS:
+        check_type(orion()[0], runner_type, "flow run")
+        return
+    with pytest.raises(ProblemsError, match=rf"type is {runner_type} \(flow run\), and Orion 2\.0b6 cannot keep"):
+        check_type(orion()[0], runner_type, "flow run")
+
+
+def test_types_that_keep_records_are_those_whose_infrastructure_has_a_place_for_them():
+    infrastructures = {
+        "subprocess": ProcessInfrastructure,
+        "docker": DockerInfrastructure,
+        "kubernetes": KubernetesInfrastructure,
+    }
+    keeping = {kind for kind, one in infrastructures.items() if one.records is not Infrastructure.records}
+    assert (set(infrastructures), keeping) == (set(RUNNER_SCOPES), set(KEEP_RECORDS))
 
 
 def test_records_are_kept_where_they_can_be(tmp_path):
