@@ -68,7 +68,7 @@ _STATE = Field("state", "str", "task", choices=("present", "absent"), default="p
 _FILTER = (
     Field("deployments", "list", "filter", kind="deployments", elements="str", longest=100),
     Field("flows", "list", "filter", kind="words", elements="str", longest=100),
-    Field("states", "list", "filter", kind="words", elements="str", longest=100),
+    Field("states", "list", "filter", kind="states", elements="str", longest=100),
     Field("tags", "list", "filter", kind="tags", elements="str", longest=100),
     Field("work_pools", "list", "filter", kind="words", elements="str", longest=100),
     Field("name", "str", "filter", kind="line", longest=1024),

@@ -12,6 +12,7 @@ import datetime
 import typing as t
 
 from ansible_collections.flowops.prefect.plugins.module_utils._kinds import KINDS, as_text, each, indexed
+from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._objects import STATE_TYPES
 from ansible_collections.flowops.prefect.plugins.module_utils._problems import (
     described,
     did_you_mean,
@@ -171,6 +172,18 @@ def _words(values: list[t.Any]) -> list[str]:
     return each(indexed(values), lambda path, value: _word(value, path))
 
 
+def _states(values: list[t.Any]) -> list[str]:
+    """Words in capitals are types. Names are anything; those of Prefect's own begin with a capital."""
+
+    def one(path: str, value: t.Any) -> str:
+        word = _word(value, path)
+        if word not in STATE_TYPES and (word.isupper() or (word.upper() in STATE_TYPES and word.islower())):
+            fail(f"is {described(value)}, which is no type of state", did_you_mean(word, STATE_TYPES), path)
+        return word
+
+    return each(indexed(values), one)
+
+
 def _deployments(values: list[t.Any]) -> list[str]:
     return each(indexed(values), lambda path, value: t.cast("str", KINDS["deployment"](_word(value, path))))
 
@@ -184,5 +197,6 @@ CATALOG_KINDS: dict[str, t.Callable[[t.Any], t.Any]] = {
     "schedules": _schedules,
     "moment": _moment,
     "words": _words,
+    "states": _states,
     "deployments": _deployments,
 }

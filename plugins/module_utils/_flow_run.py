@@ -38,10 +38,15 @@ _WAITS_LONGER = "Runs go on. Execute the task again to wait on, with the same id
 
 @dataclasses.dataclass
 class _Run:
-    """One run, and what the task did with it."""
+    """One run, and what the task did with it.
+
+    :arg before: its state before that; ``after`` the one that this led to.
+    """
 
     view: View
     action: str = "none"
+    before: str = ""
+    after: str = ""
 
     @property
     def id(self) -> str:
@@ -128,9 +133,27 @@ def _foretold(session: Session, deployment: Deployment, body: View) -> _Run:
     """In check mode: the run that the key names, or what one would look like."""
     found = session.catalog.find_run_by_key(deployment.id, body["idempotency_key"])
     if found is not None:
+        check_same(session.api.read_flow_run(found["id"]), deployment, body["parameters"])
         return _Run(described(session, found))
+    _check_parameters(session, deployment, {**deployment.parameters, **body["parameters"]})
     document = {**body, "id": "00000000-0000-0000-0000-000000000000", "deployment_id": deployment.id}
     return _Run(described(session, document), "created")
+
+
+def _check_parameters(session: Session, deployment: Deployment, parameters: View) -> None:
+    """What the server would say when it is asked to make the run."""
+    for found in session.catalog.list_deployments([deployment.id], [], []):
+        schema = found.get("parameter_openapi_schema") or {}
+        if not found.get("enforce_parameter_schema"):
+            continue
+        missing = [f"{name} is missing" for name in schema.get("required", []) if name not in parameters]
+        problems = [*session.catalog.schema_problems(schema, parameters), *missing]
+        if problems:
+            raise SettingsError(
+                f"The server would refuse the run of {printable(deployment.full_name, 200)}: "
+                f"{printable('; '.join(problems), 1000)}.",
+                "Correct parameters.",
+            )
 
 
 def _job_variables(deployment: Deployment, given: View) -> View:
@@ -182,19 +205,21 @@ def _refuse_begun(session: Session, runs: t.Sequence[_Run]) -> None:
 def _cancel(session: Session, run: _Run) -> None:
     if run.terminal or run.view["state_type"] == "CANCELLING":
         return
-    run.action = "cancelled"
+    run.action, run.before = "cancelled", run.view["state"]
+    run.after = "Cancelled" if run.view["state_type"] == "SCHEDULED" else "Cancelling"
     if not session.check_mode:
         wanted = "CANCELLING" if session.api.generation.can(Ability.CANCELLING) else "CANCELLED"
         verdict = session.api.propose(run.id, wanted, message="Cancelled by a play.")
         if not verdict.accepted and verdict.state_type not in (*TERMINAL_TYPES, "CANCELLING"):
             raise ApiError(f"The server does not cancel flow run {run.id}: {verdict.reason}.", "See the run's page.")
         _refresh(session, [run])
+        run.after = run.view["state"]
 
 
 def _retry(session: Session, run: _Run) -> None:
     if run.view["state_type"] not in _RETRIED:
         return
-    run.action = "retried"
+    run.action, run.before, run.after = "retried", run.view["state"], "AwaitingRetry"
     if not session.check_mode:
         verdict = session.api.propose(run.id, "SCHEDULED", name="AwaitingRetry", message="Retried by a play.")
         if not verdict.accepted:
@@ -270,13 +295,18 @@ def _result(session: Session, runs: t.Sequence[_Run], timed_out: bool) -> Result
         "failed_runs": [run.id for run in failed],
         "timed_out": timed_out,
         "diff": {
-            "before": {run.id: "" for run in runs if run.action == "removed"},
-            "after": {run.id: run.view for run in runs if run.action == "created"},
+            "before": {run.id: _shown(run, run.before) for run in runs if run.action not in ("none", "created")},
+            "after": {run.id: _shown(run, run.after) for run in runs if run.action not in ("none", "removed")},
         },
     }
     if len(listed) == 1:
         result["flow_run"] = listed[0]
     return result
+
+
+def _shown(run: _Run, state: str) -> View:
+    """For a difference: of a run that only changes its state nothing else."""
+    return {"state": state} if run.after else run.view
 
 
 def _failed(session: Session, run: _Run, timed_out: bool) -> bool:

@@ -18,7 +18,8 @@ from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._clie
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._objects import Fields, LogRecord
 from ansible_collections.flowops.prefect.plugins.module_utils._text import neutralise, shorten
 
-_ARTIFACTS = 200
+_RUNS = 100
+_ARTIFACTS = 10_000
 _LEVELS = ((50, "CRITICAL"), (40, "ERROR"), (30, "WARNING"), (20, "INFO"))
 
 
@@ -27,7 +28,8 @@ def inform(session: Session) -> Result:
     options = session.options
     wanted = run_filter(session, options)
     newest_first = options.get("order", "newest_first") == "newest_first"
-    found = session.catalog.list_runs(wanted, options.get("limit", 100), options.get("offset", 0), newest_first)
+    limit = options.get("limit", max(_RUNS, len(wanted.ids)))
+    found = session.catalog.list_runs(wanted, limit, options.get("offset", 0), newest_first)
     runs = [_run(session, described(session, run)) for run in found]
     missing = set(ids_of(options)).difference(run["flow_run_id"] for run in runs)
     if missing and not set(options).intersection(("filter", "limit", "offset")):

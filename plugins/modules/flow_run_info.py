@@ -25,7 +25,7 @@ extends_documentation_fragment:
   - flowops.prefect.attributes.action_group
 options:
   limit:
-    description: How many runs are returned at most. V(100) when left out.
+    description: How many runs are returned at most. V(100), or as many as ids are given, when left out.
     type: int
   offset:
     description: How many runs are left out at the beginning, for the next page. V(0) when left out.

@@ -90,6 +90,8 @@ def full(flow: str, pool: str) -> dict[str, Any]:
 def test_from_nothing_to_gone(deploy: Deploy, rest: PrefectRest, flow: str) -> None:
     pool = rest.create_work_pool(f"pool-{flow}")["name"]
     options = full(flow, pool)
+    options["parameter_openapi_schema"]["properties"]["a"] = NESTED
+    options["parameters"]["a"] = {"x": 1}
     foretold = deploy(options, check=True, diff=True).check().last
     assert foretold["changed"]
     assert foretold["deployment"]["action"] == "created"
@@ -228,6 +230,8 @@ def test_a_prefect_yaml(deploy: Deploy, rest: PrefectRest, tmp_path: Path) -> No
     assert "from_file: deployments[0].entrypoint uses '{{ build-image.entrypoint }}'" in refused.last["msg"]
 
 
+#: What a default leaves out a run may give.
+NESTED = {"type": "object", "properties": {"x": {"type": "integer"}}, "required": ["y"]}
 BAD = {
     "unknown": ({"nmae": "x"}, "nmae is no option here. Did you mean name?"),
     "type": ({"tags": {"a": 1}}, "tags is a mapping, not a list"),
@@ -240,6 +244,10 @@ BAD = {
     "schema": (
         {"parameters": {"n": "x"}, "parameter_openapi_schema": {"properties": {"n": {"type": "integer"}}}},
         "parameters do not fit the flow: n: 'x' is not",
+    ),
+    "depth": (
+        {"parameters": {"a": {"x": "x"}}, "parameter_openapi_schema": {"properties": {"a": NESTED}}},
+        "parameters do not fit the flow: a.x: 'x' is not",
     ),
     "no schema": ({"entrypoint": "a.py:b"}, "parameter_openapi_schema is missing for a new deployment"),
     "entrypoint": (

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -70,10 +71,11 @@ def test_created_once_with_the_flow_runner_of_its_deployment(play: Play, rest: P
     assert run["work_queue_name"] == "default"
     assert run["job_variables"] == {"x": 1, "flow_runner": runner}
     assert run["expected_start_time"].startswith("2099-01-01T00:00:00")
-    assert not play(dict(once), check=True).check().last["changed"]
-
-    other = play({**once, "parameters": {"name": "Grace"}})
-    assert "idempotency_key was used before" in other.last["msg"]
+    other = {**once, "parameters": {"name": "Grace"}}
+    foretold = play(dict(once), dict(other), check=True)
+    assert not foretold.of("Task 0").changed
+    for refused in (foretold, play(dict(other))):
+        assert "idempotency_key was used before" in refused.last["msg"]
 
 
 def test_waiting_for_what_somebody_else_launches(
@@ -122,15 +124,13 @@ def test_cancel_retry_delete(play: Play, rest: PrefectRest) -> None:
     rest.set_state(ids["over"], "COMPLETED", force=True)
     every = list(ids.values())
     cancel = {"flow_run_ids": every, "state": "cancelled", "wait": False}
-    assert [one["action"] for one in play(dict(cancel), check=True).check().last["flow_runs"]] == [
-        "cancelled",
-        "cancelled",
-        "none",
-        "none",
-    ]
+    foretold = play(dict(cancel), check=True, diff=True).check().last
+    assert [one["action"] for one in foretold["flow_runs"]] == ["cancelled", "cancelled", "none", "none"]
     assert rest.state_type(ids["scheduled"]) == "SCHEDULED"
-    result = play(dict(cancel), dict(cancel)).check()
+    result = play(dict(cancel), dict(cancel), diff=True).check()
     assert [one.changed for one in result.results] == [True, False]
+    after = {ids["scheduled"]: {"state": "Cancelled"}, ids["running"]: {"state": "Cancelling"}}
+    assert json.loads(foretold["diff"]["after"]) == json.loads(result.of("Task 0").result["diff"]["after"]) == after
     states = [run["state"] for run in result.of("Task 0").result["flow_runs"]]
     assert states == ["Cancelled", "Cancelling", "Failed", "Completed"]
 
@@ -155,6 +155,7 @@ def test_cancel_retry_delete(play: Play, rest: PrefectRest) -> None:
 def test_filters(play: Play, rest: PrefectRest) -> None:
     """Of the task and of the information, which pages through what it finds."""
     deployment, tag = rest.create_deployment("hello"), f"tag-{uuid.uuid4().hex[:8]}"
+    many = [rest.create_flow_run(deployment["id"])["id"] for _number in range(101)]
     ids = [rest.create_flow_run(deployment["id"], tags=[tag, f"n{n}"])["id"] for n in range(4)]
     rest.set_state(ids[0], "FAILED", force=True, name="TimedOut")
     rest.set_state(ids[1], "FAILED", force=True)
@@ -170,11 +171,13 @@ def test_filters(play: Play, rest: PrefectRest) -> None:
         {"module": INFO, "filter": {"tags": [tag], "states": ["TimedOut", "Failed"], "flows": ["hello"]}},
         {"module": INFO, "flow_run_id": str(uuid.uuid4())},
         {"module": INFO, "filter": {"deployments": ["no/such"]}},
+        {"module": INFO, "flow_run_ids": many},
         ignore_errors=True,
     )
-    refused, one, page, rest_of_it, tagged, future, states, missing, nowhere = (
-        result.of(f"Task {n}").result for n in range(9)
+    refused, one, page, rest_of_it, tagged, future, states, missing, nowhere, all_of_many = (
+        result.of(f"Task {n}").result for n in range(10)
     )
+    assert set(all_of_many["flow_run_ids"]) == set(many)
     assert "filter finds more than 1 flow runs" in refused["msg"]
     assert one["flow_run_ids"] == [ids[0]]
     assert (len(page["flow_runs"]), page["total"], len(rest_of_it["flow_runs"])) == (3, 4, 1)
@@ -192,6 +195,10 @@ BAD = {
     "state": ({"flow_run_id": str(uuid.uuid4())}, "flow_run_id does not go with state created"),
     "everything": ({"filter": {}, "state": "absent"}, "filter is empty"),
     "filter": ({"filter": {"statuses": ["FAILED"]}, "state": "absent"}, "filter.statuses is no option here"),
+    "type": (
+        {"filter": {"states": ["Failed", "failed"]}, "state": "absent"},
+        "filter.states[1] is the text 'failed', which",
+    ),
     "time": ({"filter": {"after": "yesterday"}, "state": "absent"}, "filter.after is the text 'yesterday', not a time"),
     "id": ({"flow_run_id": "x", "state": "absent"}, "flow_run_id is the text 'x', not the UUID"),
     "tags": ({"flow_run_id": str(uuid.uuid4()), "state": "finished", "tags": ["a"]}, "tags is for a run that the task"),
@@ -202,17 +209,20 @@ BAD = {
 
 
 def test_bad_input(play: Play, rest: PrefectRest, pool: str) -> None:
-    schema = {"type": "object", "properties": {"name": {"type": "string"}}}
+    schema = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["n"]}
     deployment = rest.create_deployment("hello", parameter_openapi_schema=schema, enforce_parameter_schema=True)
     of_pool = rest.create_deployment("hello", work_pool_name=pool)
     rest.request("PATCH", f"/work_pools/{pool}", {"is_paused": True})
-    mine = {"deployment": deployment["full_name"]}
+    mine = {"deployment": deployment["full_name"], "wait_timeout": 5}
     cases = {
         **BAD,
         "schema": ({**mine, "parameters": {"name": 5}, "wait": False}, "The server refuses the run"),
-        "no pool": (mine, "has no work pool, so no worker launches"),
+        "no pool": ({"deployment": deployment["full_name"]}, "has no work pool, so no worker launches"),
         "paused": ({"deployment": of_pool["full_name"]}, "is paused, so no worker launches"),
     }
+    foretold = play({**mine, "parameters": {"name": 5}}, {**mine, "wait": False}, check=True, ignore_errors=True)
+    assert "would refuse the run" in foretold.of("Task 0").result["msg"]
+    assert "n is missing" in foretold.of("Task 1").result["msg"]
     result = play(*(dict(options) for options, _words in cases.values()), ignore_errors=True)
     for number, (case, (_options, words)) in enumerate(cases.items()):
         one = result.of(f"Task {number}")

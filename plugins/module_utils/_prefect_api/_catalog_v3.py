@@ -54,7 +54,7 @@ class CatalogV3(CommonCatalog):
             self._delete(f"{path}/{checked_id(schedule_id, 'schedule')}")
 
     def schema_problems(self, schema: Document, values: Document) -> list[str]:
-        body = {"schema": {name: part for name, part in schema.items() if name != "required"}, "values": values}
+        body = {"schema": _without_required(schema), "values": values}
         try:
             answer = Fields(self._send("POST", "/ui/schemas/validate", body, dict), "validation")
         except ApiNotFound:  # a server without the routes of its UI checks when a run is made
@@ -107,6 +107,14 @@ class CatalogV3(CommonCatalog):
 
 def _pool(name: str) -> str:
     return f"/work_pools/{quoted(name)}"
+
+
+def _without_required(schema: t.Any) -> t.Any:
+    """Defaults may leave to runs what these have to give, at any depth."""
+    if isinstance(schema, dict):
+        kept = {name: part for name, part in schema.items() if name != "required" or not isinstance(part, list)}
+        return {name: _without_required(part) for name, part in kept.items()}
+    return [_without_required(part) for part in schema] if isinstance(schema, list) else schema
 
 
 def _schema_errors(errors: t.Iterable[t.Any], prefix: str) -> t.Iterator[str]:
