@@ -51,6 +51,35 @@ def test_without_prefect_it_says_so(as_file, tmp_path):
     assert "Traceback" not in done.stderr
 
 
+class OrionServer(_bootstrap.OrionApi):
+    """Takes everybody's claim."""
+
+    def __init__(self, records):
+        self._flow_run_id, self._records = DOCUMENT["flow_run_id"], str(records)
+        self.now = {"type": "SCHEDULED", "name": "Scheduled", "message": None}
+
+    def _ask(self, method, path, body=None):
+        if path.endswith("/set_state"):
+            self.now = body["state"]
+        return 200, {"status": "ACCEPT", "state": self.now}
+
+
+@pytest.mark.parametrize("other", [None, {"type": "PENDING", "name": "Pending", "message": None}])
+def test_a_claim_that_comes_right_after_ours_has_the_run_of_orion(other, tmp_path, monkeypatch):
+    server = OrionServer(tmp_path)
+    attempt = _bootstrap.Attempt({**DOCUMENT, "claims": True, "record": {}}, server, _bootstrap.Progress(None))
+    monkeypatch.setattr(_bootstrap.time, "sleep", lambda _seconds: setattr(server, "now", other or server.now))
+    if other is None:
+        attempt.start()
+        assert server.inputs(1)["flowops-1-gate"]["go"] == DOCUMENT["token"]
+        return
+    with pytest.raises(_bootstrap.Stop) as stopped:
+        attempt.start()
+    assert (stopped.value.code, stopped.value.category) == (_bootstrap.EXIT_REFUSED, "claimed_elsewhere")
+    assert "void" in server.inputs(1)["flowops-1-gate"]
+    assert server.now is other
+
+
 @pytest.mark.parametrize(
     "document",
     [
