@@ -248,12 +248,22 @@ class Reconciler:
         alone = tracked.run is not None and tracked.run.untouched and not (tracked.seen or tracked.contested)
         return alone and self._launching and not self.infrastructure.bootstrap_claims
 
+    def _is_about_to_start(self, tracked: Tracked) -> bool:
+        """What the run was claimed for lives here and has not begun: whatever the records say, it is waited for."""
+        if not self._launching or tracked.watched or tracked.entries or tracked.rerun != "never":
+            return False
+        run, seen = tracked.run, tracked.seen.get(1)
+        if run is None or run.state_type != "PENDING" or seen is None or len(tracked.seen) > 1:
+            return False
+        timely = seen.presence is Presence.LIVE and not (seen.evidence.get("timed_out") or seen.evidence.get("lost"))
+        return timely and seen.token != "" and seen.token == run.transition_id
+
     def _needs_ledger(self, tracked: Tracked) -> bool:
         """A run that was finished before anybody asked, with nothing of it alive, is reported without its ledger.
 
         Not so where the state is half of the story: a crash may be a cancel, and see :func:`_tells_half`.
         """
-        if tracked.run is None or self._tries_first(tracked):
+        if tracked.run is None or self._tries_first(tracked) or self._is_about_to_start(tracked):
             return False
         if not tracked.run.terminal or tracked.watched or tracked.rerun != "never" or tracked.entries:
             return True

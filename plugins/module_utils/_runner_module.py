@@ -16,7 +16,6 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.flowops.prefect.plugins.module_utils._agent_cycle import AgentCycle
 from ansible_collections.flowops.prefect.plugins.module_utils._api_settings import api_settings
 from ansible_collections.flowops.prefect.plugins.module_utils._argspec import argument_spec
 from ansible_collections.flowops.prefect.plugins.module_utils._decide import Phase, Step
@@ -27,7 +26,6 @@ from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._b
 from ansible_collections.flowops.prefect.plugins.module_utils._launch import AttemptKey, Launch
 from ansible_collections.flowops.prefect.plugins.module_utils._ledger import Ledger
 from ansible_collections.flowops.prefect.plugins.module_utils._observation import LogChunk, Presence
-from ansible_collections.flowops.prefect.plugins.module_utils._place import reconcile_place
 from ansible_collections.flowops.prefect.plugins.module_utils._plan import plan_launch
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._client import PrefectApi
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._connect import connect
@@ -102,9 +100,13 @@ def _done(work: Work, infrastructures: Infrastructures, check_mode: bool, diff_m
         return TaskRunner(task, infrastructures[kind](task, check_mode), work.api, check_mode)
 
     if work.pool is not None:
+        from ansible_collections.flowops.prefect.plugins.module_utils._agent_cycle import AgentCycle
+
         return AgentCycle(work.pool, runner_of, check_mode).run(diff_mode)
     runners = [runner_of(kind, task) for kind, task in work.tasks]
     if runners[0].task.state == RECONCILED:
+        from ansible_collections.flowops.prefect.plugins.module_utils._place import reconcile_place
+
         return reconcile_place(runners[0])
     return run_together(runners, diff_mode)
 

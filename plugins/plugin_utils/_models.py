@@ -61,7 +61,7 @@ def validate_on_controller(args: t.Mapping[str, t.Any], runner_type: str) -> lis
     options = by_name(fields_of(runner_type), args)
     problems: list[Problem] = []
     try:
-        options = task_model(runner_type, "runs" in options).model_validate(options).model_dump(exclude_none=True)
+        options = task_model(runner_type, frozenset(options)).model_validate(options).model_dump(exclude_none=True)
     except pydantic.ValidationError as exc:
         problems = _problems(exc, runner_type)
         options = accept_results(options)
@@ -70,13 +70,14 @@ def validate_on_controller(args: t.Mapping[str, t.Any], runner_type: str) -> lis
 
 
 @functools.cache
-def task_model(runner_type: str, lists_runs: bool = True) -> type[pydantic.BaseModel]:
+def task_model(runner_type: str, given: frozenset[str] | None = None) -> type[pydantic.BaseModel]:
     """The model of a runner module's arguments. Made at first use: no play needs all of them.
 
-    :arg lists_runs: whether ``runs`` is among them, which needs a second model as large as the first.
+    :arg given: the options that are there, since each costs time and none is required; ``None`` for all that may be.
     """
-    members = {field.name: _member(field, _type(field)) for field in fields_of(runner_type)}
-    if lists_runs:
+    fields = [field for field in fields_of(runner_type) if given is None or field.name in given]
+    members = {field.name: _member(field, _type(field)) for field in fields}
+    if "runs" in members:
         entry_fields = per_run_fields_of(runner_type)
         entry = _model("RunEntry", {field.name: _member(field, _type(field)) for field in entry_fields})
         runs = next(field for field in fields_of(runner_type) if field.name == "runs")

@@ -19,15 +19,18 @@ import email.utils
 import json
 import os
 import random
+import re
 import time
 import typing as t
 import urllib.parse
 
+from ansible_collections.flowops.prefect.plugins.module_utils._collector import uncollected
 from ansible_collections.flowops.prefect.plugins.module_utils._errors import (
     InfrastructureError,
     InfrastructureUnreachable,
     SettingsError,
 )
+from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._kubernetes_trouble import event_trouble
 from ansible_collections.flowops.prefect.plugins.module_utils._text import neutralise
 
 #: More than any answer of ours: 500 Jobs or pods are about 10 MB.
@@ -42,6 +45,9 @@ CONNECTIONS = 16
 _TRIES = 4
 _TRANSIENT = frozenset((429, 500, 502, 503, 504))
 _LONGEST_MESSAGE = 600
+#: A right is missing; policies of a cluster and of a namespace refuse with the same status, and in other words.
+_NO_RIGHT = re.compile(r"cannot \S+ resource")
+_REMARK = re.compile(r'\d{3} \S+ "((?:[^"\\]|\\.)*)"')
 
 
 class KubernetesRefused(InfrastructureError):
@@ -82,6 +88,8 @@ class KubernetesClient:
         self._timeout = timeout
         self._ahead = 0.0
         self.host = str(configuration.host).rstrip("/")
+        #: What the server remarked about requests that it granted, such as fields that it does not know.
+        self.warnings: list[str] = []
 
     def now(self) -> float:
         """The server's clock, seconds since the epoch: the times in its objects are by that one."""
@@ -198,6 +206,7 @@ class KubernetesClient:
                     raise
             else:
                 if reply.status < 400:
+                    self.warnings += remarks(reply.headers.getlist("Warning"))
                     return reply
                 if reply.status not in _TRANSIENT or attempt == _TRIES or _is_final(reply.data):
                     raise _refusal(method, path, reply.status, reply.data)
@@ -242,6 +251,13 @@ class KubernetesClient:
         return InfrastructureUnreachable(f"The Kubernetes API at {self.host} cannot be reached: {text}.", remedy)
 
 
+def remarks(headers: t.Iterable[str]) -> list[str]:
+    """The texts of headers such as ``299 - "unknown field"``."""
+    texts = [text for header in headers for text in _REMARK.findall(header)]
+    plain = [re.sub(r"\\(.)", r"\1", neutralise(text)) for text in texts]
+    return [f"The Kubernetes API remarks: {text[:_LONGEST_MESSAGE]}" for text in plain]
+
+
 def _is_final(body: bytes) -> bool:
     """500 is used for verdicts too, for instance of an admission webhook that cannot be called; those say so."""
     return b'"reason":"InternalError"' in body and b"webhook" in body
@@ -260,42 +276,32 @@ def _refusal(method: str, path: str, status: int, body: bytes) -> KubernetesRefu
     told = _status_of(body)
     message = neutralise(str(told.get("message") or body[:200].decode("utf-8", "replace"))).strip()[:_LONGEST_MESSAGE]
     reason = str(told.get("reason") or "")
-    category, remedy = _explained(method, path, status, message)
+    category, remedy = explained(method, path, status, message)
     return KubernetesRefused(
         f"Kubernetes refused {method} {path} (HTTP {status}): {message.rstrip('.')}.", remedy, category, status, reason
     )
 
 
-def _explained(method: str, path: str, status: int, message: str) -> tuple[str, str]:
+def explained(method: str, path: str, status: int, message: str) -> tuple[str, str]:
     """Category and remedy of a refusal."""
     if status == 401:
         return "credentials_refused", "Renew the credentials in the kubeconfig or kube_token."
-    if status == 403 and "exceeded quota" in message:
-        return "quota_exceeded", "Ask for less in resources, end other pods, or have the namespace's quota raised."
-    if status == 403 and "violates PodSecurity" in message:
-        return "admission_refused", _pod_security_remedy(message)
     if status == 403 and "unable to create new content in namespace" in message:
         return "namespace_terminating", "Wait until the namespace is gone, then create it again, or use another."
-    if status == 403 and ("admission" in message or "denied the request" in message):
-        return "admission_refused", "Adapt the job to the cluster's policy, for instance with pod_overrides."
+    policy = event_trouble(message) if status in (400, 403, 422) and not _NO_RIGHT.search(message) else None
+    if policy is not None:
+        return policy.category, policy.remedy
     if status == 403:
         verb, resource = needed_right(method, path)
         return "forbidden", f"Have the verb {verb} on {resource} allowed to this user by a Role in the namespace."
     if status == 404 and "namespaces" in message:
         return "namespace_missing", "Create the namespace, or give another one as namespace."
-    if status in (400, 422) and "admission webhook" in message:
-        return "admission_refused", "Adapt the job to the cluster's policy, for instance with pod_overrides."
     if status in (400, 422):
-        return "bad_settings", "Correct the option that the message names: job, pod_overrides or customizations."
+        return (
+            "bad_settings",
+            "Correct what says the field that it names: an option, job, pod_overrides, customizations.",
+        )
     return "infrastructure", ""
-
-
-def _pod_security_remedy(message: str) -> str:
-    level = "restricted" if '"restricted' in message else "baseline"
-    return (
-        f"The namespace enforces the Pod Security level {level}: set security_profile: {level} and leave out what that "
-        "level forbids, or use another namespace."
-    )
 
 
 def needed_right(method: str, path: str) -> tuple[str, str]:
@@ -319,9 +325,10 @@ def connect(connection: Connection) -> KubernetesClient:
     :raises SettingsError: the package is missing, or what was given leads nowhere.
     """
     try:
-        from kubernetes import config
-        from kubernetes.client import Configuration
-        from kubernetes.client.rest import RESTClientObject
+        with uncollected():
+            from kubernetes import config
+            from kubernetes.client import Configuration
+            from kubernetes.client.rest import RESTClientObject
     except ImportError as error:
         raise _library_missing(error) from None
     configuration = Configuration()

@@ -138,6 +138,49 @@ def test_a_run_that_nobody_touched_is_launched_without_reading_its_ledger() -> N
     assert tracked.action == "launched"
 
 
+CLAIM = "11111111-1111-4111-8111-111111111111"
+
+
+@pytest.mark.parametrize(
+    ("token", "evidence", "state", "reads"),
+    [
+        (CLAIM, {}, "launched", False),
+        ("22222222-2222-4222-8222-222222222222", {}, "launched", True),
+        ("", {}, "launched", True),
+        (CLAIM, {"timed_out": "start"}, "launched", True),
+        (CLAIM, {"lost": "its node is gone"}, "launched", True),
+        (CLAIM, {}, "cancelled", True),
+    ],
+)
+def test_what_lives_with_the_token_of_the_claim_is_adopted_without_reading_the_ledger(
+    token: str, evidence: dict[str, t.Any], state: str, reads: bool
+) -> None:
+    world = World()
+    run_id = world.api.add(make_run(state="PENDING", transition_id=CLAIM))
+    world.host().put(AttemptKey(run_id, 1), Presence.LIVE, token=token, **evidence)
+    tracked = world.tracked(run_id)
+    reconciler = world.reconciler()
+    reconciler.begin([tracked], state)
+    assert world.api.requests == ["filter", "inputs"][: 1 + reads]
+    if not reads:
+        reconciler.settle([tracked])
+        assert (tracked.action, tracked.decision.phase, tracked.changed) == ("adopted", Phase.PENDING, False)
+
+
+def test_a_second_look_reads_the_ledger_of_what_was_about_to_start() -> None:
+    world = World()
+    run_id = world.api.add(make_run(state="PENDING", transition_id=CLAIM))
+    world.host().put(AttemptKey(run_id, 1), Presence.LIVE, token=CLAIM)
+    tracked = world.tracked(run_id)
+    reconciler = world.reconciler()
+    reconciler.begin([tracked], "launched")
+    reconciler.settle([tracked])
+    world.clock = tracked.next_look
+    world.host().on_wait.append(lambda: None)
+    reconciler.wait_once([tracked], 0, output=False)
+    assert world.api.requests == ["filter", "filter", "inputs"]
+
+
 @pytest.mark.parametrize("locus", ["here", "there"])
 def test_who_loses_the_first_record_reads_the_ledger(locus: str) -> None:
     """Somebody recorded the attempt and died before the claim: the run still looks untouched."""
