@@ -141,7 +141,8 @@ options:
       - The manifest of the Job that everything else is added to. A lookup of C(ansible.builtin.file) with the filter
         C(from_yaml) reads one from a file.
       - It must have C(apiVersion), C(kind), C(metadata.labels), and a first container of the name C(prefect-job) with
-        an C(env), which may be an empty list. Everything else is free, further containers and volumes too.
+        an C(env), which may be an empty list. Everything else is free, further containers and volumes too. A namespace
+        in it has to be that of O(namespace).
     type: dict
   pod_overrides: &pod_overrides
     description:

@@ -20,11 +20,13 @@ from scenarios import wait_until
 
 BROKEN_COMMAND = [{"op": "add", "path": "/spec/template/spec/containers/0/command", "value": ["/no/such/command"]}]
 MISSING_SECRET = {"name": "nowhere", "key": "api-key"}
+NO_VOLUME = {"name": "data", "configMap": {"name": "nowhere"}}
+MOUNT = {"name": "data", "mountPath": "/data"}
 
 #: Options that keep the engine from starting, the category, and a word of reason or remedy.
 NEVER_STARTS: dict[str, tuple[dict[str, Any], str, str]] = {
     "unschedulable": ({"node_selector": {"disktype": "golden"}}, "unschedulable", "node_selector"),
-    "too much memory": ({"resources": {"requests": {"memory": "900Ti"}}}, "unschedulable", "memory"),
+    "graphics card": ({"resources": {"limits": {"nvidia.com/gpu": 1}}}, "unschedulable", "nvidia.com/gpu"),
     "image": ({"image": NO_REGISTRY}, "image_missing", NO_REGISTRY),
     "image never pulled": (
         {"image": NO_REGISTRY, "image_pull_policy": "Never"},
@@ -32,6 +34,7 @@ NEVER_STARTS: dict[str, tuple[dict[str, Any], str, str]] = {
         "image_pull_policy",
     ),
     "missing secret": ({"api_key_secret": MISSING_SECRET}, "configuration_missing", "nowhere"),
+    "missing volume": ({"volumes": [NO_VOLUME], "volume_mounts": [MOUNT]}, "configuration_missing", "nowhere"),
     "service account": ({"service_account_name": "nobody"}, "service_account_missing", "service_account_name"),
 }
 
@@ -65,6 +68,35 @@ def test_a_command_that_the_image_lacks(run_playbook: RunPlaybook, namespace: Na
     run_id = namespace.make_run("hello", {"name": "Ada"})
     play = run_playbook(namespace.task(flow_run_id=run_id, customizations=BROKEN_COMMAND), hosts=hosts())
     assert play.last["run"]["diagnosis"]["category"] == "command_missing", play.last["msg"]
+    assert namespace.rest.state_type(run_id) == "CRASHED"
+
+
+def beside_ours(kind: str, **container: Any) -> dict[str, Any]:
+    """Options for a pod with another container."""
+    other = {"name": "other", "image": kubernetes_cluster.image(), **container}
+    return {"pod_overrides": {"spec": {kind: [other]}}}
+
+
+def test_a_container_beside_ours_that_never_ends(run_playbook: RunPlaybook, namespace: Namespace) -> None:
+    """The run is over with its engine. What the server remarked about the manifest is told as well."""
+    run_id = namespace.make_run("hello", {"name": "Ada"})
+    options = beside_ours("containers", command=["sleep", "3600"])
+    options["pod_overrides"]["spec"]["prioritiClassName"] = "typo"
+    tasks = [namespace.task(flow_run_id=run_id, **options), namespace.task(flow_run_id=run_id, state="absent")]
+    play = run_playbook([{**task, "name": name} for task, name in zip(tasks, ("run", "remove"))], hosts=hosts()).check()
+    ran = play.of("run").result
+    assert (ran["run"]["phase"], ran["run"]["exit_code"]) == ("succeeded", 0)
+    assert "other went on" in str(ran["warnings"])
+    assert "prioritiClassName" in str(ran["warnings"])
+    assert play.of("remove").changed
+    wait_until(lambda: not namespace.objects("pods", run_id), "the end of the other container", 60)
+
+
+def test_a_container_that_has_to_succeed_first(run_playbook: RunPlaybook, namespace: Namespace) -> None:
+    run_id = namespace.make_run("hello", {"name": "Ada"})
+    options = beside_ours("initContainers", command=["python", "-c", "raise SystemExit(4)"])
+    found = run_playbook(namespace.task(flow_run_id=run_id, **options), hosts=hosts()).last["run"]["diagnosis"]
+    assert (found["category"], "code 4" in found["reason"]) == ("init_failed", True), found
     assert namespace.rest.state_type(run_id) == "CRASHED"
 
 

@@ -56,6 +56,8 @@ from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._k
     key_of,
     labels_of,
     observed,
+    outlived_by,
+    presence_of,
     without_manifest,
 )
 from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._kubernetes_trouble import (
@@ -64,6 +66,7 @@ from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._k
     event_trouble,
     is_vague,
     kept_exit_code,
+    mount_trouble,
     node_lost,
     told_by_events,
     told_problem,
@@ -171,7 +174,7 @@ class KubernetesInfrastructure(Infrastructure):
 
     def warnings(self) -> list[str]:
         """See :meth:`Infrastructure.warnings`."""
-        return list(dict.fromkeys(self._warnings))
+        return list(dict.fromkeys([*self._warnings, *self._client.warnings]))
 
     # --- looking -------------------------------------------------------------------------------------------------
 
@@ -219,6 +222,8 @@ class KubernetesInfrastructure(Infrastructure):
             self._pods[found.key] = pod["metadata"]["name"]
             if pod["metadata"].get("deletionTimestamp") and "problem" in seen.evidence:
                 self._driven_out[found.key] = seen.evidence["problem"]
+            self._explain_overdue(pod, seen)
+            self._warn_of_others(pod)
         elif found.key in self._driven_out and is_vague(seen.evidence.get("problem")):
             seen.evidence["problem"] = self._driven_out[found.key]
         if pod is None and seen.presence is Presence.LIVE:
@@ -235,6 +240,21 @@ class KubernetesInfrastructure(Infrastructure):
             if better:
                 seen.evidence["problem"] = told_problem(better)
         return seen
+
+    def _explain_overdue(self, pod: t.Mapping[str, t.Any], seen: Observation) -> None:
+        """Of volumes that cannot be mounted only events tell."""
+        if seen.evidence.get("timed_out") == "start" and "problem" not in seen.evidence:
+            problem = mount_trouble(self._events(f"involvedObject.name={pod['metadata']['name']}"))
+            if problem is not None:
+                seen.evidence["problem"] = told_problem(problem)
+
+    def _warn_of_others(self, pod: t.Mapping[str, t.Any]) -> None:
+        others = outlived_by(pod)
+        if others:
+            self._warnings.append(
+                f"{pod['metadata']['name']}: its engine has ended and {', '.join(others)} went on, which state: absent "
+                "ends. What is to end with the engine goes into initContainers, with restartPolicy: Always."
+            )
 
     def _events(self, selector: str) -> list[dict[str, t.Any]]:
         """Events of one thing; none where they may not be read."""
@@ -461,7 +481,8 @@ class KubernetesInfrastructure(Infrastructure):
         found = self._own(key)
         if found is None:
             return kept is not None
-        if any(is_live(pod) for pod in found.pods) or (found.job and not _is_over(found)):
+        over = not found.job or _is_over(found) or presence_of(found) is Presence.FINISHED
+        if not over or any(map(is_live, found.pods)):
             raise InfrastructureError(f"{job_name(key)} is not finished.", "Stop it first (state: cancelled).")
         self._delete(key, found, "Background", 0)
         return True

@@ -6,9 +6,9 @@
 
 """From a launch to the manifests of its Job and its Secret. Pure functions.
 
-The order in which a Job is made: the user's base manifest, what the launch needs, the options, the security profile,
-``pod_overrides`` (strategic merge), ``customizations`` (JSON patch). What comes out is checked: nothing that the launch
-or the profile relies on may have been changed on the way.
+The order in which a Job is made: the user's base manifest, what the launch needs, the options, ``pod_overrides``
+(strategic merge), the security profile where nobody spoke of it, ``customizations`` (JSON patch). What comes out is
+checked: nothing that the launch or the profile relies on may have been changed on the way.
 """
 
 from __future__ import annotations
@@ -106,12 +106,18 @@ def manifests(launch: Launch, image: str, namespace: str, knows_replacement: boo
     _orchestrate(job, launch, knows_replacement)
     _add_engine(job, launch, references)
     _add_options(job, settings, image)
-    _harden(job, settings, launch)
+    orders = _orders(job)
     if settings.get("pod_overrides"):
         job["spec"]["template"] = strategic_merge(job["spec"]["template"], settings["pod_overrides"])
-    if settings.get("customizations"):
-        job = json_patch(job, settings["customizations"], "customizations")
-    warnings = _check(job, launch, namespace)
+    try:
+        _harden(job, settings, launch)
+        if settings.get("customizations"):
+            job = json_patch(job, settings["customizations"], "customizations")
+        warnings = _checked(job, launch, namespace, orders)
+    except (AttributeError, KeyError, IndexError, TypeError, ValueError):
+        raise SettingsError(
+            "job: what job, pod_overrides and customizations make of it is no Job.", "Look at it with check mode."
+        ) from None
     return Manifests(job, secret, tuple(warnings))
 
 
@@ -130,7 +136,20 @@ _REQUIRED: tuple[tuple[tuple[str, ...], t.Any], ...] = (
     (("spec", "template", "spec", "containers", "0", "name"), CONTAINER),
     (("spec", "template", "spec", "containers", "0", "env"), None),
 )
-_LISTS = frozenset(("containers", "env"))
+#: What the parts of a Job have to be where they are there.
+_MAPPINGS = frozenset(
+    (
+        *("metadata", "spec", "template", "labels", "annotations"),
+        *("securityContext", "nodeSelector", "resources"),
+    )
+)
+_LISTS = frozenset(
+    (
+        *("containers", "initContainers", "volumes", "tolerations", "imagePullSecrets"),
+        *("env", "envFrom", "volumeMounts"),
+    )
+)
+_BRANCHES = ("metadata", "spec", "template", "containers", "initContainers", "env")
 
 
 def base_job(given: dict[str, t.Any] | None) -> dict[str, t.Any]:
@@ -142,21 +161,49 @@ def base_job(given: dict[str, t.Any] | None) -> dict[str, t.Any]:
         container = {"name": CONTAINER, "env": []}
         template: dict[str, t.Any] = {"spec": {"containers": [container]}}
         return {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"labels": {}}, "spec": {"template": template}}
-    missing = [path for path, _value in _REQUIRED if _found(given, path) is _MISSING]
+    job: dict[str, t.Any] = _without_null(given)
+    missing = [path for path, _value in _REQUIRED if _found(job, path) is _MISSING]
     if missing:
         tops = [path for path in missing if path[:-1] not in missing]
         raise SettingsError(
             f"job: Job is missing required attributes at the following paths: {_pointers(tops)}.",
             "Start from the manifest in the module's documentation.",
         )
-    wrong = [(path, value) for path, value in _REQUIRED if not _fits(_found(given, path), path, value)]
+    wrong = {path: repr(value) for path, value in _REQUIRED if value is not None and _found(job, path) != value}
+    wrong.update(misshapen(job))
     if wrong:
-        texts = [f"{_pointers([path])} must have value {_shown(path, value)}" for path, value in wrong]
+        texts = [f"{_pointers([path])} must have value {value}" for path, value in wrong.items()]
         raise SettingsError(
             f"job: Job has incompatible values for the following attributes: {', '.join(sorted(texts))}.",
             "Start from the manifest in the module's documentation.",
         )
-    return copy.deepcopy(given)
+    return job
+
+
+def _without_null(value: t.Any) -> t.Any:
+    """A copy; to Kubernetes a part that is null is not there."""
+    if isinstance(value, dict):
+        return {key: _without_null(entry) for key, entry in value.items() if entry is not None}
+    return [_without_null(entry) for entry in value] if isinstance(value, list) else value
+
+
+def misshapen(found: t.Mapping[str, t.Any], above: tuple[str, ...] = ()) -> dict[tuple[str, ...], str]:
+    """The parts of a manifest that are of another kind than they have to be, and of which they should be."""
+    wrong: dict[tuple[str, ...], str] = {}
+    for name, part in found.items():
+        path = (*above, name)
+        if name == "name" and not isinstance(part, str):
+            wrong[path] = "a text"
+        elif name in _LISTS and not isinstance(part, list):
+            wrong[path] = "a list"
+        elif name in _LISTS or name in _MAPPINGS:
+            entries = [((*path, str(n)), entry) for n, entry in enumerate(part)] if name in _LISTS else [(path, part)]
+            for place, entry in entries:
+                if not isinstance(entry, dict):
+                    wrong[place] = "a mapping"
+                elif name in _BRANCHES:
+                    wrong.update(misshapen(entry, place))
+    return wrong
 
 
 _MISSING: t.Any = object()
@@ -171,18 +218,6 @@ def _found(document: t.Any, path: tuple[str, ...]) -> t.Any:
         else:
             return _MISSING
     return document
-
-
-def _fits(found: t.Any, path: tuple[str, ...], value: t.Any) -> bool:
-    if value is not None:
-        return bool(found == value)
-    return isinstance(found, list if path[-1] in _LISTS else dict)
-
-
-def _shown(path: tuple[str, ...], value: t.Any) -> str:
-    if value is not None:
-        return repr(value)
-    return "a list" if path[-1] in _LISTS else "a mapping"
 
 
 def _pointers(paths: t.Iterable[tuple[str, ...]]) -> str:
@@ -211,6 +246,11 @@ def _identify(job: dict[str, t.Any], launch: Launch, namespace: str) -> None:
         START_ANNOTATION: f"{launch.start_timeout:g}",
     }
     metadata = job["metadata"]
+    if metadata.get("namespace") not in (None, namespace):
+        raise SettingsError(
+            f"job: its metadata.namespace is {metadata['namespace']}, and the option namespace is {namespace}.",
+            "Give the option namespace, or leave the namespace out of job.",
+        )
     metadata.pop("generateName", None)
     metadata["name"], metadata["namespace"] = job_name(launch.key), namespace
     template = job["spec"]["template"].setdefault("metadata", {})
@@ -328,7 +368,7 @@ def _add_options(job: dict[str, t.Any], settings: t.Mapping[str, t.Any], image: 
 
 
 def _harden(job: dict[str, t.Any], settings: t.Mapping[str, t.Any], launch: Launch) -> None:
-    """What the security profile asks for, where the base manifest does not speak of it."""
+    """What the security profile asks for, where neither the base manifest nor an override speaks of it."""
     profile = settings.get("security_profile") or "baseline"
     if profile == "none":
         return
@@ -346,7 +386,7 @@ def _harden(job: dict[str, t.Any], settings: t.Mapping[str, t.Any], launch: Laun
     if profile == "restricted":
         context.setdefault("runAsNonRoot", True)
         context.setdefault("runAsUser", _PLAIN_USER)
-        environment = _container(job)["env"]
+        environment = _ours(job).setdefault("env", [])
         if "HOME" not in {entry.get("name") for entry in environment} and "HOME" not in launch.unset_environment:
             environment.append({"name": "HOME", "value": _PLAIN_HOME})
 
@@ -359,39 +399,55 @@ def loosened(pod: t.Mapping[str, t.Any], profile: str) -> list[str]:
     """What of a pod contradicts its security profile."""
     if profile == "none":
         return []
+    context = pod.get("securityContext") or {}
+    shared = {name: context[name] for name in ("seccompProfile", "runAsNonRoot", "runAsUser") if name in context}
     found = [name for name in ("hostNetwork", "hostPID", "hostIPC") if pod.get(name)]
-    shared = (pod.get("securityContext") or {}).get("seccompProfile") or {}
-    if shared.get("type") not in ("RuntimeDefault", "Localhost"):
-        found.append("seccompProfile")
     for container in _all_containers(pod):
-        own = container.get("securityContext") or {}
-        if own.get("privileged"):
-            found.append(f"privileged ({container.get('name')})")
-        if own.get("allowPrivilegeEscalation") is not False:
-            found.append(f"allowPrivilegeEscalation ({container.get('name')})")
-        if profile == "restricted" and "ALL" not in ((own.get("capabilities") or {}).get("drop") or ()):
-            found.append(f"capabilities ({container.get('name')})")
+        own = {**shared, **(container.get("securityContext") or {})}
+        names = _loosened_in_all(own) + (_loosened_in_restricted(own) if profile == "restricted" else [])
+        found += [f"{name} ({container.get('name')})" for name in names]
     if profile == "restricted":
         found += [f"hostPath ({volume.get('name')})" for volume in pod.get("volumes") or () if "hostPath" in volume]
-        if not (pod.get("securityContext") or {}).get("runAsNonRoot"):
-            found.append("runAsNonRoot")
+    return found
+
+
+def _loosened_in_all(context: t.Mapping[str, t.Any]) -> list[str]:
+    """Of a container's security context, with what the pod's says laid under it."""
+    found = ["privileged"] if context.get("privileged") else []
+    if context.get("allowPrivilegeEscalation") is not False:
+        found.append("allowPrivilegeEscalation")
+    if (context.get("seccompProfile") or {}).get("type") not in ("RuntimeDefault", "Localhost"):
+        found.append("seccompProfile")
+    return found
+
+
+def _loosened_in_restricted(context: t.Mapping[str, t.Any]) -> list[str]:
+    capabilities = context.get("capabilities") or {}
+    added = {*(capabilities.get("add") or ())} - {"NET_BIND_SERVICE"}
+    found = ["capabilities"] if added or "ALL" not in (capabilities.get("drop") or ()) else []
+    if context.get("runAsNonRoot") is not True:
+        found.append("runAsNonRoot")
+    if context.get("runAsUser") == 0:
+        found.append("runAsUser")
     return found
 
 
 # --- the check at the end --------------------------------------------------------------------------------------------
 
 
-def _check(job: t.Any, launch: Launch, namespace: str) -> list[str]:
-    """Refuse what would break the promises of a launch. :returns: warnings."""
-    try:
-        return _checked(job, launch, namespace)
-    except (AttributeError, KeyError, IndexError, TypeError, ValueError):
-        raise SettingsError(
-            "job: what pod_overrides or customizations make of it is no Job.", "Look at it with check mode."
-        ) from None
+def _ours(job: dict[str, t.Any]) -> dict[str, t.Any]:
+    """The container of the engine; empty where there is none any more."""
+    containers = job["spec"]["template"]["spec"]["containers"]
+    return next((one for one in containers if one.get("name") == CONTAINER), {})
 
 
-def _checked(job: dict[str, t.Any], launch: Launch, namespace: str) -> list[str]:
+def _orders(job: dict[str, t.Any]) -> t.Any:
+    """The bootstrap's orders, as the container finds them: of a variable said twice, the last counts."""
+    found = [entry for entry in _ours(job).get("env") or () if entry.get("name") == BOOTSTRAP_VARIABLE]
+    return copy.deepcopy(found[-1]) if found else None
+
+
+def _checked(job: dict[str, t.Any], launch: Launch, namespace: str, orders: t.Any) -> list[str]:
     metadata, spec = job["metadata"], job["spec"]
     pod = spec["template"]["spec"]
     ours = our_labels(launch.key, launch.token).items()
@@ -403,22 +459,24 @@ def _checked(job: dict[str, t.Any], launch: Launch, namespace: str) -> list[str]
         )
     if spec.get("parallelism") != 1 or spec.get("completions") != 1:
         _refuse("parallelism or completions is not 1", "One Job runs one flow run: leave them out.")
-    container: dict[str, t.Any] = next((one for one in pod["containers"] if one.get("name") == CONTAINER), {})
+    if spec.get("manualSelector"):
+        _refuse("manualSelector makes it take pods that are not its own", "Leave it and selector out.")
+    container = _ours(job)
     words = [*(container.get("command") or []), *(container.get("args") or [])]
-    variables = {entry.get("name"): entry for entry in container.get("env") or ()}
-    if literal(engine_command()[-1]) not in words or BOOTSTRAP_VARIABLE not in variables:
+    if literal(engine_command()[-1]) not in words or _orders(job) != orders:
         _refuse(
             f"the container {CONTAINER} does not start the engine any more",
-            "Keep its arguments: words before them are fine, and so are other containers.",
+            f"Keep its arguments and the variable {BOOTSTRAP_VARIABLE}: words before them are fine, and so are other "
+            "containers.",
         )
-    _check_restarts(pod, launch.settings)
+    _check_restarts(pod, container, launch.settings)
     _check_secrets(job, launch)
     profile = launch.settings.get("security_profile") or "baseline"
     found = loosened(pod, profile)
     if found:
         _refuse(
             f"security_profile is {profile}, and the job contradicts it: {', '.join(found)}",
-            "Leave that out, or say security_profile: none.",
+            "Keep to the profile there, or say security_profile: none.",
         )
     return _warnings(spec)
 
@@ -427,11 +485,12 @@ def _refuse(what: str, remedy: str) -> t.NoReturn:
     raise SettingsError(f"job: {what}.", remedy)
 
 
-def _check_restarts(pod: dict[str, t.Any], settings: t.Mapping[str, t.Any]) -> None:
+def _check_restarts(pod: dict[str, t.Any], container: dict[str, t.Any], settings: t.Mapping[str, t.Any]) -> None:
     """A restarted container meets a gate that is passed, but what came before the gate is executed again."""
-    if pod.get("restartPolicy") not in ("Never", "OnFailure"):
-        _refuse("restartPolicy is neither Never nor OnFailure", "Leave it out.")
-    if pod["restartPolicy"] == "OnFailure" and not settings.get("may_run_again"):
+    policies = {pod.get("restartPolicy"), container.get("restartPolicy", "Never")}
+    if not policies <= {"Never", "OnFailure"} or container.get("restartPolicyRules"):
+        _refuse("restartPolicy is neither Never nor OnFailure", "Leave it out, and restartPolicyRules too.")
+    if "OnFailure" in policies and not settings.get("may_run_again"):
         raise SettingsError(
             "restart_policy: OnFailure lets the cluster start the container again, and nobody said that it may.",
             "Add may_run_again: true, or leave restart_policy out; rerun: failed makes a new attempt.",

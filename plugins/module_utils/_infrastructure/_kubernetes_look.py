@@ -122,8 +122,23 @@ def condition(found: _Object | None, kind: str) -> _Object | None:
 
 
 def is_live(pod: _Object) -> bool:
-    """Whether something of a pod may run; one that is being deleted runs until the node says otherwise."""
-    return (pod.get("status") or {}).get("phase") not in _OVER
+    """Whether the engine may run in a pod; one that is being deleted runs until the node says otherwise."""
+    return (pod.get("status") or {}).get("phase") not in _OVER and not outlived_by(pod)
+
+
+def outlived_by(pod: _Object) -> list[str]:
+    """The containers beside ours that go on although the engine has ended for good."""
+    ended = (container_status(pod).get("state") or {}).get("terminated")
+    if not ended or pod["metadata"].get("deletionTimestamp") or (ended.get("exitCode") and _may_restart(pod)):
+        return []
+    statuses = (pod.get("status") or {}).get("containerStatuses") or ()
+    return [str(one.get("name")) for one in statuses if "terminated" not in (one.get("state") or {})]
+
+
+def _may_restart(pod: _Object) -> bool:
+    spec = pod.get("spec") or {}
+    ours: _Object = next((one for one in spec.get("containers") or () if one.get("name") == CONTAINER), {})
+    return not {spec.get("restartPolicy"), ours.get("restartPolicy")} <= {"Never", None}
 
 
 def presence_of(found: Found) -> Presence:
@@ -139,7 +154,7 @@ def presence_of(found: Found) -> Presence:
         return Presence.STOPPING if live else Presence.FINISHED
     if (job.get("spec") or {}).get("suspend"):
         return Presence.STOPPING if live else Presence.QUEUED
-    return Presence.LIVE
+    return Presence.FINISHED if not live and any(map(outlived_by, found.pods)) else Presence.LIVE
 
 
 def observed(found: Found, identifier: str, now: float, stopped: bool) -> Observation:

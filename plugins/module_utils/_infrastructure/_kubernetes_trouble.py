@@ -18,6 +18,7 @@ from ansible_collections.flowops.prefect.plugins.module_utils._text import neutr
 _Object = t.Mapping[str, t.Any]
 _LONGEST = 400
 
+_MOUNTS = ("FailedMount", "FailedAttachVolume", "FailedMapVolume")
 _PULLS = ("ErrImagePull", "ImagePullBackOff", "ImageInspectError", "RegistryUnavailable", "SignatureValidationFailed")
 _DENIED = re.compile(r"unauthorized|authentication required|denied|no basic auth|forbidden", re.IGNORECASE)
 #: What a Job says that failed by the pod failure policy of ``_kubernetes_job``.
@@ -26,6 +27,7 @@ _KEPT_DISRUPTION = "has condition DisruptionTarget matching FailJob rule"
 #: In place of a node's name where nobody tells it.
 _SOME_NODE = "(its name is not known)"
 
+_LIMIT_RANGE = re.compile(r"(maximum|minimum) \S+ usage per|limit to request ratio per")
 _NO_COMMAND = re.compile(r"executable file not found|no such file or directory|exec format error", re.IGNORECASE)
 
 
@@ -104,6 +106,9 @@ def _container_trouble(pod: _Object, container: str) -> Diagnosis | None:
     """What our container, or one that has to end before it, waits for or ended with."""
     status = pod.get("status") or {}
     every = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
+    held_up = _held_up(status, container)
+    if held_up is not None:
+        return held_up
     for one in every:
         state = one.get("state") or {}
         waiting, ended = state.get("waiting") or {}, state.get("terminated") or {}
@@ -112,6 +117,24 @@ def _container_trouble(pod: _Object, container: str) -> Diagnosis | None:
             found = _not_started(ended)
         if found is not None:
             return found
+    return None
+
+
+def _held_up(status: _Object, container: str) -> Diagnosis | None:
+    """A container that had to succeed before ours could begin, and did not."""
+    ours: _Object = next((one for one in status.get("containerStatuses") or () if one.get("name") == container), {})
+    if "waiting" not in (ours.get("state") or {}) or ours.get("lastState"):
+        return None
+    for one in status.get("initContainerStatuses") or ():
+        ended = (one.get("state") or {}).get("terminated") or (one.get("lastState") or {}).get("terminated") or {}
+        if ended.get("exitCode"):
+            return Diagnosis(
+                "init_failed",
+                f"{_text(one.get('name'))}, which has to succeed before the engine starts, ended with code "
+                f"{ended['exitCode']}",
+                "See its output with 'kubectl logs --container', and correct it in job or pod_overrides.",
+                False,
+            )
     return None
 
 
@@ -166,6 +189,9 @@ def _unscheduled(pod: _Object) -> Diagnosis | None:
 
 
 def _unschedulable(why: str) -> Diagnosis:
+    if re.search(r"persistentvolumeclaim \S+ not found", why):
+        remedy = "Create the claim in the namespace, or correct volumes."
+        return Diagnosis("configuration_missing", f"no node takes the pod: {why}", remedy, False)
     return Diagnosis(
         "unschedulable",
         f"no node takes the pod: {why}",
@@ -225,20 +251,38 @@ def is_vague(problem: _Object | None) -> bool:
     return problem is None or problem["category"] == "pod_deleted"
 
 
+def mount_trouble(events: t.Sequence[_Object]) -> Diagnosis | None:
+    """Why a pod that has its node does not begin, by its events."""
+    told = [_text(event.get("message")) for event in events if event.get("reason") in _MOUNTS]
+    if not told:
+        return None
+    remedy = "Create what is missing, or correct volumes and volume_mounts."
+    return Diagnosis("configuration_missing", f"a volume cannot be mounted: {told[-1]}", remedy, False)
+
+
 def event_trouble(message: str) -> Diagnosis | None:
-    """Why a Job makes no pod, by the last event of its controller."""
+    """Why a pod or a Job is not wanted, by the last event of the Job's controller or the server's refusal."""
     text = _text(message)
+    if "failed quota" in text:
+        remedy = "The namespace's quota counts them: give them in resources."
+        return Diagnosis("quota_exceeded", f"the namespace's quota asks for more: {text}", remedy, False)
+    if _LIMIT_RANGE.search(text):
+        remedy = "Adapt resources to what the namespace's LimitRange allows."
+        return Diagnosis("admission_refused", f"the namespace refuses the pod: {text}", remedy, False)
     if "exceeded quota" in text:
         remedy = "Ask for less in resources, end other pods, or have the namespace's quota raised."
         return Diagnosis("quota_exceeded", f"the namespace's quota is used up: {text}", remedy, True)
     if "violates PodSecurity" in text:
         level = "restricted" if '"restricted' in text else "baseline"
-        remedy = f"The namespace enforces the Pod Security level {level}: set security_profile: {level}."
+        remedy = (
+            f"The namespace enforces the Pod Security level {level}: set security_profile: {level}, and leave out what "
+            "that level forbids."
+        )
         return Diagnosis("admission_refused", f"the namespace refuses the pod: {text}", remedy, False)
     if "serviceaccount" in text and "not found" in text:
         remedy = "Create the service account in the namespace, or correct service_account_name."
         return Diagnosis("service_account_missing", f"the service account is not there: {text}", remedy, False)
-    if "forbidden" in text or "denied the request" in text:
+    if "forbidden" in text or "denied the request" in text or "admission webhook" in text:
         remedy = "Adapt the pod to the cluster's policy, for instance with pod_overrides."
         return Diagnosis("admission_refused", f"the cluster refuses the pod: {text}", remedy, False)
     return None

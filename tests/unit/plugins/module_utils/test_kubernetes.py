@@ -20,7 +20,9 @@ from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure im
 from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._kubernetes_client import (
     Connection,
     connect,
+    explained,
     needed_right,
+    remarks,
 )
 from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._kubernetes_job import (
     base_job,
@@ -32,6 +34,7 @@ from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._k
     Found,
     moment,
     observed,
+    outlived_by,
     presence_of,
 )
 from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._kubernetes_patch import (
@@ -41,6 +44,7 @@ from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._k
 from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._kubernetes_trouble import (
     ended_unseen,
     kept_exit_code,
+    mount_trouble,
     told_by_events,
     vanished_from,
 )
@@ -77,6 +81,70 @@ def job_of(**settings) -> dict:
 
 def pod_of(job: dict) -> dict:
     return job["spec"]["template"]["spec"]
+
+
+def of_container(**changes) -> dict:
+    return {"pod_overrides": {"spec": {"containers": [{"name": "prefect-job", **changes}]}}}
+
+
+def restricted(**changes) -> dict:
+    return {"security_profile": "restricted", **of_container(**changes)}
+
+
+#: A base manifest with every part that options are added to, and options for all of them.
+_CONTAINER = {
+    "name": "prefect-job",
+    "env": [{"name": "A", "value": "b"}],
+    "envFrom": [{"secretRef": {"name": "s"}}],
+    "volumeMounts": [{"name": "v", "mountPath": "/v"}],
+    "securityContext": {
+        "privileged": False,
+        "capabilities": {"drop": ["ALL"]},
+        "seccompProfile": {"type": "Localhost"},
+    },
+    "resources": {"limits": {"memory": "1Gi"}},
+}
+_POD = {
+    "containers": [_CONTAINER, {"name": "sidecar", "image": "x"}],
+    "initContainers": [{"name": "first", "image": "x"}],
+    "volumes": [{"name": "v", "emptyDir": {}}],
+    "tolerations": [{"key": "a"}],
+    "nodeSelector": {"a": "b"},
+    "imagePullSecrets": [{"name": "p"}],
+    "securityContext": {"fsGroup": 5},
+    "restartPolicy": "Never",
+}
+RICH = {
+    "apiVersion": "batch/v1",
+    "kind": "Job",
+    "metadata": {"labels": {"a": "b"}, "annotations": {"a": "b"}, "namespace": "flows"},
+    "spec": {
+        "backoffLimit": 0,
+        "ttlSecondsAfterFinished": 60,
+        "template": {"metadata": {"labels": {"a": "b"}, "annotations": {}}, "spec": _POD},
+    },
+}
+OPTIONS = {
+    "volumes": [{"name": "w", "emptyDir": {}}],
+    "volume_mounts": [{"name": "w", "mountPath": "/w"}],
+    "env_from_secret": ["t"],
+    "node_selector": {"c": "d"},
+    "tolerations": [{"key": "c"}],
+    "image_pull_secrets": ["q"],
+    "labels": {"c": "d"},
+    "annotations": {"c": "d"},
+    "security_profile": "restricted",
+}
+
+
+def everywhere(document, above=()):
+    """The path of every part of a document."""
+    parts = (
+        document.items() if isinstance(document, dict) else enumerate(document) if isinstance(document, list) else ()
+    )
+    for name, part in parts:
+        yield (*above, name)
+        yield from everywhere(part, (*above, name))
 
 
 class TestManifest:
@@ -197,6 +265,46 @@ class TestManifest:
         with pytest.raises(SettingsError, match="/apiVersion must have value 'batch/v1'"):
             base_job(wrong)
 
+    def test_a_part_that_is_null_is_not_there(self):
+        base = base_job(None)
+        base["spec"]["template"]["metadata"] = None
+        pod_of(base)["securityContext"] = None
+        assert pod_of(job_of(job=base))["securityContext"] == {"seccompProfile": {"type": "RuntimeDefault"}}
+
+    @pytest.mark.parametrize("wrong", ["x", 5, [], ["x"], {}, {"x": [1]}], ids=repr)
+    def test_whatever_is_wrong_with_a_base_manifest_is_told(self, wrong):
+        """Each part of a manifest in turn is something else: no Job or a Job, and never an error of ours."""
+        told = []
+        for path in everywhere(RICH):
+            base = copy.deepcopy(RICH)
+            place = base
+            for step in path[:-1]:
+                place = place[step]
+            place[path[-1]] = wrong
+            try:
+                job_of(job=base, **OPTIONS)
+            except SettingsError as error:
+                told.append(str(error))
+        assert len(told) > 10
+        assert [text for text in told if not text.startswith("job: ")] == []
+
+    def test_where_something_is_wrong(self):
+        base = copy.deepcopy(RICH)
+        pod_of(base)["containers"][0]["env"] = ["A=b"]
+        pod_of(base)["nodeSelector"] = ["a"]
+        with pytest.raises(SettingsError) as caught:
+            job_of(job=base)
+        assert "/spec/template/spec/containers/0/env/0 must have value a mapping" in str(caught.value)
+        assert "/spec/template/spec/nodeSelector must have value a mapping" in str(caught.value)
+
+    def test_a_namespace_that_is_not_the_option_s(self):
+        base = base_job(None)
+        base["metadata"]["namespace"] = "flows"
+        assert job_of(job=base)["metadata"]["namespace"] == "flows"
+        base["metadata"]["namespace"] = "kube-system"
+        with pytest.raises(SettingsError, match="kube-system, and the option namespace is flows"):
+            job_of(job=base)
+
     def test_options_then_overrides_then_customizations(self):
         job = job_of(
             resources={"limits": {"memory": "1Gi"}},
@@ -225,11 +333,33 @@ class TestManifest:
             ({"annotations": {"note": SECRET}}, "PREFECT_API_KEY"),
             ({"restart_policy": "OnFailure"}, "may_run_again"),
             ({"pod_overrides": {"spec": {"restartPolicy": "Always"}}}, "restartPolicy"),
+            (of_container(restartPolicy="Always"), "restartPolicy"),
+            (of_container(restartPolicy="OnFailure"), "may_run_again"),
+            (of_container(restartPolicy="Never", restartPolicyRules=[{"action": "Restart"}]), "restartPolicyRules"),
+            (of_container(env=[{"name": "FLOWOPS_BOOTSTRAP", "value": "{}"}]), "FLOWOPS_BOOTSTRAP"),
+            (
+                {"customizations": [{"op": "add", "path": "/spec/manualSelector", "value": True}]},
+                "manualSelector",
+            ),
+            (of_container(securityContext={"seccompProfile": {"type": "Unconfined"}}), "seccompProfile"),
+            (restricted(securityContext={"runAsNonRoot": False}), "runAsNonRoot"),
+            (restricted(securityContext={"runAsUser": 0}), "runAsUser"),
+            (restricted(securityContext={"capabilities": {"add": ["SYS_ADMIN"]}}), "capabilities"),
+            ({"pod_overrides": {"spec": {"containers": "x"}}}, "no Job"),
         ],
     )
     def test_what_breaks_a_promise_is_refused(self, settings, word):
         with pytest.raises(SettingsError, match=word):
             job_of(**settings)
+
+    @pytest.mark.parametrize("profile", ["baseline", "restricted"])
+    def test_a_profile_holds_for_containers_of_overrides(self, profile):
+        overrides = {"spec": {"containers": [{"name": "other", "image": "x"}], "initContainers": [{"name": "first"}]}}
+        pod = pod_of(job_of(security_profile=profile, pod_overrides=overrides))
+        found = [
+            one["securityContext"]["allowPrivilegeEscalation"] for one in pod["containers"] + pod["initContainers"]
+        ]
+        assert found == [False, False, False]
 
     def test_a_profile_can_be_given_up(self):
         job = job_of(security_profile="none", pod_overrides={"spec": {"hostNetwork": True}})
@@ -326,6 +456,14 @@ def pod(phase: str, **terminated) -> dict:
     }
 
 
+def beside_a_sidecar(code: int, policy: str = "Never") -> dict:
+    """A pod of which our container has ended and another has not."""
+    found = pod("Running", exitCode=code)
+    found["spec"]["restartPolicy"] = policy
+    found["status"]["containerStatuses"][0]["state"] = {"running": {}}
+    return found
+
+
 class TestLook:
     @pytest.mark.parametrize(
         ("found", "wanted"),
@@ -344,6 +482,38 @@ class TestLook:
     )
     def test_presence(self, found, wanted):
         assert presence_of(found) is wanted
+
+    def test_a_container_beside_ours_that_never_ends(self):
+        """The engine is over, and so is the attempt; one that may be started again is not."""
+        found = Found(KEY, job(), [beside_a_sidecar(0)])
+        assert presence_of(found) is Presence.FINISHED
+        assert outlived_by(found.pods[0]) == ["sidecar"]
+        assert presence_of(Found(KEY, job(), [beside_a_sidecar(1)])) is Presence.FINISHED
+        assert presence_of(Found(KEY, job(), [beside_a_sidecar(1, "OnFailure")])) is Presence.LIVE
+        assert presence_of(Found(KEY, job(), [beside_a_sidecar(0, "OnFailure")])) is Presence.FINISHED
+        leaving = beside_a_sidecar(0)
+        leaving["metadata"]["deletionTimestamp"] = "x"
+        assert presence_of(Found(KEY, job(), [leaving])) is Presence.LIVE
+        assert presence_of(Found(KEY, job(conditions=["Failed"]), [leaving])) is Presence.STOPPING
+
+    def test_a_container_that_has_to_succeed_first(self):
+        failed = pod("Failed")
+        failed["status"]["containerStatuses"][1]["state"] = {"waiting": {"reason": "PodInitializing"}}
+        failed["status"]["initContainerStatuses"] = [{"name": "fetch", "state": {"terminated": {"exitCode": 4}}}]
+        problem = observed(Found(KEY, job(conditions=["Failed"]), [failed]), "id", 0.0, stopped=False).evidence[
+            "problem"
+        ]
+        assert problem["category"] == "init_failed"
+        assert "fetch" in problem["reason"]
+        assert "code 4" in problem["reason"]
+        failed["status"]["containerStatuses"][1]["state"] = {"terminated": {"exitCode": 0}}
+        assert "problem" not in observed(Found(KEY, job(), [failed]), "id", 0.0, stopped=False).evidence
+
+    def test_a_volume_that_cannot_be_mounted(self):
+        told = mount_trouble([{"reason": "Scheduled"}, {"reason": "FailedMount", "message": 'configmap "c" not found'}])
+        assert told is not None
+        assert (told.category, 'configmap "c" not found' in told.reason) == ("configuration_missing", True)
+        assert mount_trouble([{"reason": "Scheduled"}]) is None
 
     def test_the_reason_tells_of_memory_and_the_container_is_ours(self):
         found = Found(KEY, job(conditions=["Failed"]), [pod("Failed", exitCode=0, reason="OOMKilled")])
@@ -422,6 +592,38 @@ class TestLook:
 )
 def test_the_right_that_a_request_needs(method, path, wanted):
     assert needed_right(method, path) == wanted
+
+
+POLICY = "jobs.batch \"j\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: not here"
+NO_RIGHT = 'jobs.batch is forbidden: User "u" cannot create resource "jobs" in API group "batch" in the namespace "n"'
+RANGE = 'pods "p" is forbidden: maximum memory usage per Container is 100Mi, but limit is 1Gi'
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "category", "word"),
+    [
+        (403, NO_RIGHT, "forbidden", "verb create on jobs"),
+        (403, POLICY, "admission_refused", "policy"),
+        (422, POLICY, "admission_refused", "policy"),
+        (400, 'admission webhook "w.example.com" denied the request: no', "admission_refused", "policy"),
+        (403, 'pods "p" is forbidden: exceeded quota: q, requested: pods=1', "quota_exceeded", "raised"),
+        (403, 'pods "p" is forbidden: failed quota: q: must specify limits.memory', "quota_exceeded", "resources"),
+        (403, RANGE, "admission_refused", "LimitRange"),
+        (403, 'pods "p" is forbidden: violates PodSecurity "restricted:latest"', "admission_refused", "restricted"),
+        (422, 'Job.batch "j" is invalid: spec.x: Forbidden: may not be set', "bad_settings", "field"),
+    ],
+)
+def test_a_refusal_by_policy_is_no_missing_right(status, message, category, word):
+    found, remedy = explained("POST", "/apis/batch/v1/namespaces/n/jobs", status, message)
+    assert (found, word in remedy) == (category, True), remedy
+
+
+def test_what_the_server_remarks():
+    header = '299 - "unknown field \\"spec.template.spec.x\\"", 299 - "deprecated"'
+    assert [text.rpartition(": ")[2] for text in remarks([header])] == [
+        'unknown field "spec.template.spec.x"',
+        "deprecated",
+    ]
 
 
 def test_a_missing_package_is_told(monkeypatch):
