@@ -147,6 +147,7 @@ def _work_pool(options: Options) -> t.Iterator[Problem]:
     if options.get("state") == "absent" and options.get("queues"):
         yield Problem("queues", "does not go with state absent, which removes the pool with its queues", "Remove it.")
     seen: set[str] = set()
+    ranks: set[int] = set()
     for index, queue in enumerate(options.get("queues", [])):
         path, name = f"queues[{index}].name", queue.get("name", "")
         if not name:
@@ -155,7 +156,11 @@ def _work_pool(options: Options) -> t.Iterator[Problem]:
             yield Problem(path, "is a queue that was named before", "Name every queue once.")
         if name == "default" and queue.get("state") == "absent":
             yield Problem(path, "is the pool's own queue, which cannot be removed", "Remove the entry.")
+        if queue.get("priority") in ranks:
+            what = f"is {queue['priority']} a second time, and the server keeps each priority once in a pool"
+            yield Problem(f"queues[{index}].priority", what, "Give every queue a priority of its own.")
         seen.add(name)
+        ranks.update([queue["priority"]] if "priority" in queue else [])
 
 
 _RULES: dict[str, t.Callable[[Options], t.Iterator[Problem]]] = {

@@ -40,6 +40,42 @@ _NOT_IN_LABEL = re.compile(r"[^a-zA-Z0-9._-]+")
 _BARE_JOB = {"metadata": {}, "spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [{}]}}}}
 
 
+def _template(*names: str, **more: t.Any) -> Document:
+    """Each variable becomes what it is called."""
+    return {"job_configuration": {**{name: "{{ " + name + " }}" for name in (*_WORKERS_OWN, *names)}, **more}}
+
+
+#: A pool may be made without a template. Prefect's worker gives it this one when it starts for the first time.
+USUAL_TEMPLATES: dict[str, Document] = {
+    "process": _template("working_dir"),
+    "docker": _template(*(field.name for field in settings_fields_of("docker")), "registry_credentials"),
+    "kubernetes": _template(
+        *("namespace", "labels", "annotations", "cluster_config"),
+        job_manifest={
+            "spec": {
+                "backoffLimit": "{{ backoff_limit }}",
+                "ttlSecondsAfterFinished": "{{ finished_job_ttl }}",
+                "template": {
+                    "spec": {
+                        "serviceAccountName": "{{ service_account_name }}",
+                        "containers": [
+                            {
+                                "image": "{{ image }}",
+                                "imagePullPolicy": "{{ image_pull_policy }}",
+                                "resources": {
+                                    "limits": {"cpu": "{{ cpu_limit }}", "memory": "{{ memory_limit }}"},
+                                    "requests": {"cpu": "{{ cpu_request }}", "memory": "{{ memory_request }}"},
+                                },
+                            }
+                        ],
+                    }
+                },
+            }
+        },
+    ),
+}
+
+
 @dataclasses.dataclass
 class PoolSettings:
     """What a pool, with the job variables laid over it, says.

@@ -23,6 +23,7 @@ from ansible_collections.flowops.prefect.plugins.module_utils._job_template impo
 )
 from ansible_collections.flowops.prefect.plugins.module_utils._pool_settings import (
     STOCK_POOLS,
+    USUAL_TEMPLATES,
     environment_of,
     pool_settings,
 )
@@ -36,7 +37,7 @@ _SILENT_POOLS = ("ansible", "prefect-agent")
 #: Settings of the first flow runners that are the play's affair here.
 _ORIONS_OWN = ("stream_output",)
 
-#: What a deployment without a pool may say.
+#: What a deployment without a pool may say, or in one whose template is empty.
 _NO_POOL: Options = {"job_configuration": {"env": "{{ env }}"}}
 
 
@@ -141,7 +142,8 @@ class ServerSays:
 
     def _rendered(self, kind: str, variables: list[Options], server: Server) -> _Said:
         same = STOCK_POOLS.get(self.pool.type) == kind
-        rendered = render(self.pool.template, merged_variables(*variables), server, only="" if same else "env")
+        template = self.pool.template or USUAL_TEMPLATES.get(self.pool.type, _NO_POOL)
+        rendered = render(template, merged_variables(*variables), server, only="" if same else "env")
         if not same:
             return _Said({}, environment_of(rendered.configuration.get("env")), rendered.secret_env)
         found = pool_settings(self.pool.type, rendered.configuration)

@@ -95,7 +95,7 @@ options:
         description: Whether no runs are handed out from it.
         type: bool
       priority:
-        description: The lower, the more urgent. The server moves the others so that each has its own.
+        description: The lower, the more urgent. Each queue of a pool has its own, so the server moves the others.
         type: int
 attributes:
   check_mode:

@@ -147,6 +147,7 @@ def test_bad_input(play: Play, rest: PrefectRest, name: str) -> None:
         ({"name": f"prefect-{name}"}, "which the server reserves"),
         ({"name": name, "concurrency_limit": "many"}, "concurrency_limit is the text 'many', not a whole number"),
         ({"name": name, "queues": [{"name": "a"}, {"name": "a"}]}, "queues[1].name is a queue that was named before"),
+        ({"name": name, "queues": [{"name": "a", "priority": 2}, {"name": "b", "priority": 2}]}, "is 2 a second time"),
         ({"name": name, "queues": [{"name": "default", "state": "absent"}]}, "cannot be removed"),
         ({"name": name, "queues": [{"nmae": "a"}]}, "queues[0].nmae is no option here"),
         ({"name": "a/b"}, "with a character that names must not have"),

@@ -110,3 +110,23 @@ def test_problems_say_where_they_are():
         says(Pool(), {}, {"flow_runner": {"type": "subprocess", "config": {"pyhton": "/p"}}}).levels(
             "subprocess", NOBODY
         )
+
+
+@pytest.mark.parametrize(
+    ("kind", "variables"),
+    [
+        ("process", {"working_dir": "/srv"}),
+        ("docker", {"image": "flows:1", "mem_limit": "1g", "networks": ["a"]}),
+        ("kubernetes", {"image": "flows:1", "service_account_name": "flows", "namespace": "n", "finished_job_ttl": 60}),
+    ],
+)
+def test_a_pool_without_a_template_is_what_a_worker_makes_of_it(kind, variables):
+    runner = "subprocess" if kind == "process" else kind
+    given = {**variables, "env": {"A": "1"}, "name": "x"}
+    levels, warnings = says(Pool("new", kind, {}), given).levels(runner, NOBODY)
+    assert [(one.settings, one.env) for one in levels if one.source == "deployment f/d"] == [(variables, {"A": "1"})]
+    assert warnings == []
+
+
+def test_whatever_the_type_of_a_pool_without_a_template_the_environment_counts():
+    assert told(says(Pool("new", "ecs", {}), {"env": {"A": "1"}}), "docker") == [("deployment f/d", {}, {"A": "1"})]
