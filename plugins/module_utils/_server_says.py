@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from ansible_collections.flowops.prefect.plugins.module_utils._errors import ApiNotFound
 from ansible_collections.flowops.prefect.plugins.module_utils._fields import UNIVERSAL
 from ansible_collections.flowops.prefect.plugins.module_utils._flow_runner import JOB_VARIABLE, attached, checked
 from ansible_collections.flowops.prefect.plugins.module_utils._job_template import (
@@ -198,3 +199,5 @@ def _under(place: str, work: t.Callable[[], _T]) -> _T:
         return work()
     except ProblemsError as error:
         raise ProblemsError([dataclasses.replace(one, path=f"{place}: {one.path}") for one in error.problems]) from None
+    except ApiNotFound as error:
+        raise ApiNotFound(f"{place}: {error.message}", error.remedy, status=error.status) from None

@@ -10,10 +10,20 @@ import typing as t
 
 import pytest
 
+from ansible_collections.flowops.prefect.plugins.module_utils._errors import ApiNotFound
 from ansible_collections.flowops.prefect.plugins.module_utils._problems import ProblemsError
 from ansible_collections.flowops.prefect.plugins.module_utils._server_says import Pool, ServerSays
 
 NOBODY: t.Any = None
+
+
+class Empty:
+    """A server that has nothing."""
+
+    def variable(self, name: str) -> t.Any:
+        raise ApiNotFound(f"There is no variable {name}.")
+
+
 PROCESS = {
     "job_configuration": {"env": "{{ env }}", "working_dir": "{{ working_dir }}"},
     "variables": {"properties": {"working_dir": {"default": "/pool"}, "env": {"default": {"A": "pool", "B": "pool"}}}},
@@ -130,3 +140,11 @@ def test_a_pool_without_a_template_is_what_a_worker_makes_of_it(kind, variables)
 
 def test_whatever_the_type_of_a_pool_without_a_template_the_environment_counts():
     assert told(says(Pool("new", "ecs", {}), {"env": {"A": "1"}}), "docker") == [("deployment f/d", {}, {"A": "1"})]
+
+
+def test_what_is_not_there_is_told_with_who_asks_for_it():
+    server: t.Any = Empty()
+    with pytest.raises(ApiNotFound, match=r"job variables \(work pool local, deployment f/d\): There is no variable x"):
+        says(Pool("local", "process", PROCESS), {"env": {"A": "{{ prefect.variables.x }}"}}).levels(
+            "subprocess", server
+        )
