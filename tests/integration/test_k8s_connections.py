@@ -90,6 +90,9 @@ def test_every_way_to_the_server(
     plugin = {
         "exec": {"apiVersion": told["apiVersion"], "command": str(program), "interactiveMode": "Never"},
     }
+    failing = {"exec": {**plugin["exec"], "command": "false"}}
+    damaged = tmp_path / "damaged.yml"
+    damaged.write_text("clusters: [unfinished\n")
     by_program = access.kubeconfig(tmp_path / "exec.yml", plugin)
     by_token = access.kubeconfig(tmp_path / "token.yml", {"token": access.token})
     ways: dict[str, dict[str, Any]] = {
@@ -104,6 +107,10 @@ def test_every_way_to_the_server(
         "unknown authority": {"kube_host": access.host, "kube_token": access.token, "wait": False},
         "bad token": {"kube_host": access.host, "kube_token": "wrong", "kube_ca_cert": str(access.ca_cert)},
         "no such context": {"kubeconfig": by_token, "context": "nowhere"},
+        "program that fails": {"kubeconfig": access.kubeconfig(tmp_path / "fails.yml", failing), "context": "good"},
+        "damaged kubeconfig": {"kubeconfig": str(damaged)},
+        "no kubernetes": {"kube_host": namespace.server.url, "kube_token": access.token},
+        "missing authority": {"kube_host": access.host, "kube_token": access.token, "kube_ca_cert": "/nowhere.crt"},
     }
     run_id = namespace.make_run("hello", {"name": "Ada"})
     tasks = [
@@ -122,6 +129,10 @@ def test_every_way_to_the_server(
     assert "kube_ca_cert" in found["unknown authority"]["msg"]
     assert found["bad token"]["category"] == "credentials_refused", found["bad token"]["msg"]
     assert "nowhere" in found["no such context"]["msg"]
+    assert found["program that fails"]["category"] == "credentials_refused", found["program that fails"]["msg"]
+    for name in ("damaged kubeconfig", "missing authority"):
+        assert found[name]["category"] == "bad_settings", found[name]["msg"]
+    assert "may be no Kubernetes API" in found["no kubernetes"]["msg"]
     assert access.token not in play.output
 
 

@@ -163,7 +163,9 @@ class KubernetesClient:
             token = str(metadata.get("continue") or "")
             if seen is not None:
                 seen(str(metadata.get("resourceVersion") or ""))
-            items = page.get("items") or []
+            if "items" not in page:
+                raise self._no_kubernetes()  # a list that is empty says that something is gone
+            items = page["items"] or []
             items.reverse()  # so that each can be let go when it is handed out
             while items:
                 yield items.pop()
@@ -185,10 +187,13 @@ class KubernetesClient:
         except (ValueError, RecursionError):
             answer = None
         if not isinstance(answer, dict):
-            raise InfrastructureUnreachable(
-                f"What answers at {self.host} is no Kubernetes API.", "Check the kubeconfig's server or kube_host."
-            )
+            raise self._no_kubernetes()
         return answer
+
+    def _no_kubernetes(self) -> InfrastructureUnreachable:
+        return InfrastructureUnreachable(
+            f"What answers at {self.host} is no Kubernetes API.", "Check the kubeconfig's server or kube_host."
+        )
 
     def _url(self, path: str, query: dict[str, t.Any]) -> str:
         words = urllib.parse.urlencode({name: value for name, value in query.items() if value is not None})
@@ -246,6 +251,8 @@ class KubernetesClient:
     def _unreachable(self, error: BaseException) -> InfrastructureUnreachable:
         text = neutralise(str(getattr(error, "reason", None) or error))[:_LONGEST_MESSAGE]
         remedy = "Check the kubeconfig's server (or kube_host), the network and whether the API server runs."
+        if "No such file" in text or "X509" in text:
+            remedy = "Check the certificates that the kubeconfig or kube_ca_cert names."
         if "CERTIFICATE_VERIFY_FAILED" in text:
             remedy = "Give the authority that signed the server's certificate as kube_ca_cert or in the kubeconfig."
         return InfrastructureUnreachable(f"The Kubernetes API at {self.host} cannot be reached: {text}.", remedy)
@@ -263,6 +270,10 @@ def _is_final(body: bytes) -> bool:
     return b'"reason":"InternalError"' in body and b"webhook" in body
 
 
+def _one_line(text: str) -> str:
+    return neutralise(" ".join(text.split()))[:_LONGEST_MESSAGE].rstrip(".")
+
+
 def _status_of(body: bytes) -> dict[str, t.Any]:
     try:
         status = json.loads(body)
@@ -274,11 +285,16 @@ def _status_of(body: bytes) -> dict[str, t.Any]:
 def _refusal(method: str, path: str, status: int, body: bytes) -> KubernetesRefused:
     """What the server said, with the remedy for it."""
     told = _status_of(body)
-    message = neutralise(str(told.get("message") or body[:200].decode("utf-8", "replace"))).strip()[:_LONGEST_MESSAGE]
+    message = _one_line(str(told.get("message") or body[:200].decode("utf-8", "replace")))
     reason = str(told.get("reason") or "")
     category, remedy = explained(method, path, status, message)
+    if told.get("kind") != "Status" and category in ("bad_settings", "infrastructure"):
+        category, remedy = (
+            "infrastructure",
+            "Check the kubeconfig's server or kube_host: that may be no Kubernetes API.",
+        )
     return KubernetesRefused(
-        f"Kubernetes refused {method} {path} (HTTP {status}): {message.rstrip('.')}.", remedy, category, status, reason
+        f"Kubernetes refused {method} {path} (HTTP {status}): {message}.", remedy, category, status, reason
     )
 
 
@@ -286,6 +302,11 @@ def explained(method: str, path: str, status: int, message: str) -> tuple[str, s
     """Category and remedy of a refusal."""
     if status == 401:
         return "credentials_refused", "Renew the credentials in the kubeconfig or kube_token."
+    if status == 403 and "system:anonymous" in message:
+        return "credentials_refused", (
+            "No credentials were sent: give kube_token, or see that the kubeconfig's user is there and that the program "
+            "it names for credentials works."
+        )
     if status == 403 and "unable to create new content in namespace" in message:
         return "namespace_terminating", "Wait until the namespace is gone, then create it again, or use another."
     policy = event_trouble(message) if status in (400, 403, 422) and not _NO_RIGHT.search(message) else None
@@ -334,14 +355,16 @@ def connect(connection: Connection) -> KubernetesClient:
     configuration = Configuration()
     try:
         _configure(configuration, connection, config)
-    except (config.ConfigException, OSError, ValueError, KeyError, TypeError) as error:
+    except Exception as error:  # noqa: BLE001 - whatever the package makes of a file that is no kubeconfig
         raise SettingsError(
-            f"kubeconfig: it cannot be used: {neutralise(str(error))[:_LONGEST_MESSAGE]}.",
+            f"kubeconfig: it cannot be used: {_one_line(str(error))}.",
             "Give kubeconfig and context, or kube_host and kube_token; 'kubectl config view' shows what there is.",
         ) from None
     if connection.token:
         configuration.api_key["authorization"] = f"Bearer {connection.token}"
     if connection.ca_cert:
+        if not os.path.isfile(connection.ca_cert):
+            raise SettingsError(f"kube_ca_cert: there is no file {connection.ca_cert}.", "Give the authority's file.")
         configuration.ssl_ca_cert = connection.ca_cert
     if connection.validate_certs is not None:
         configuration.verify_ssl = connection.validate_certs

@@ -15,10 +15,11 @@ import uuid
 
 import pytest
 
-from ansible_collections.flowops.prefect.plugins.module_utils._errors import SettingsError
+from ansible_collections.flowops.prefect.plugins.module_utils._errors import InfrastructureUnreachable, SettingsError
 from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure import _kubernetes
 from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._kubernetes_client import (
     Connection,
+    KubernetesClient,
     connect,
     explained,
     needed_right,
@@ -603,6 +604,7 @@ RANGE = 'pods "p" is forbidden: maximum memory usage per Container is 100Mi, but
     ("status", "message", "category", "word"),
     [
         (403, NO_RIGHT, "forbidden", "verb create on jobs"),
+        (403, NO_RIGHT.replace('"u"', '"system:anonymous"'), "credentials_refused", "program"),
         (403, POLICY, "admission_refused", "policy"),
         (422, POLICY, "admission_refused", "policy"),
         (400, 'admission webhook "w.example.com" denied the request: no', "admission_refused", "policy"),
@@ -616,6 +618,13 @@ RANGE = 'pods "p" is forbidden: maximum memory usage per Container is 100Mi, but
 def test_a_refusal_by_policy_is_no_missing_right(status, message, category, word):
     found, remedy = explained("POST", "/apis/batch/v1/namespaces/n/jobs", status, message)
     assert (found, word in remedy) == (category, True), remedy
+
+
+def test_an_answer_that_is_no_list_is_no_empty_list(monkeypatch):
+    client = KubernetesClient(types.SimpleNamespace(host="https://cluster.example.com"), None)
+    monkeypatch.setattr(client, "get", lambda _path, **_query: {"detail": "hello"})
+    with pytest.raises(InfrastructureUnreachable, match="no Kubernetes API"):
+        list(client.items("/api/v1/namespaces/n/pods"))
 
 
 def test_what_the_server_remarks():
