@@ -304,8 +304,8 @@ def explained(method: str, path: str, status: int, message: str) -> tuple[str, s
         return "credentials_refused", "Renew the credentials in the kubeconfig or kube_token."
     if status == 403 and "system:anonymous" in message:
         return "credentials_refused", (
-            "No credentials were sent: give kube_token, or see that the kubeconfig's user is there and that the program "
-            "it names for credentials works."
+            "No credentials were sent: give kube_token, or see that the kubeconfig's user is there, and that a program "
+            "that it names for credentials works."
         )
     if status == 403 and "unable to create new content in namespace" in message:
         return "namespace_terminating", "Wait until the namespace is gone, then create it again, or use another."
