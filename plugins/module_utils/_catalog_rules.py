@@ -12,7 +12,7 @@ import typing as t
 
 from ansible_collections.flowops.prefect.plugins.module_utils._catalog_fields import NEW_RUN, TABLES
 from ansible_collections.flowops.prefect.plugins.module_utils._checks import clean_all
-from ansible_collections.flowops.prefect.plugins.module_utils._flow_runner import checked
+from ansible_collections.flowops.prefect.plugins.module_utils._flow_runner import JOB_VARIABLE, checked
 from ansible_collections.flowops.prefect.plugins.module_utils._kinds import template_fields
 from ansible_collections.flowops.prefect.plugins.module_utils._problems import Problem, ProblemsError
 from ansible_collections.flowops.prefect.plugins.module_utils._rules import api_problems, exclusive_problems
@@ -105,7 +105,11 @@ def _deployment(options: Options) -> t.Iterator[Problem]:
 
 
 def deployment_problems(entry: Options, path: str) -> t.Iterator[Problem]:
-    """What one deployment needs to be known by."""
+    """What one deployment needs to be known by, and one thing that is said in one way only."""
+    if JOB_VARIABLE in entry.get("job_variables", {}):
+        yield Problem(
+            f"{path}job_variables", f"has {JOB_VARIABLE}, which is an option", "Give it beside job_variables."
+        )
     if not entry.get("name"):
         yield Problem(f"{path}name", "is missing", "Give the deployment's name.")
     if not entry.get("flow") and not (has_interpreter(entry) and entry.get("entrypoint")):

@@ -12,6 +12,7 @@ import re
 import typing as t
 
 from ansible_collections.flowops.prefect.plugins.module_utils._errors import SettingsError
+from ansible_collections.flowops.prefect.plugins.module_utils._flow_runner import JOB_VARIABLE, attached
 from ansible_collections.flowops.prefect.plugins.module_utils._problems import shown
 
 #: Keys of a deployment there that mean the same here.
@@ -58,7 +59,7 @@ def _entry(raw: dict[str, t.Any], document: t.Mapping[str, t.Any], place: str) -
         "schedules": raw.get("schedules", [raw["schedule"]] if raw.get("schedule") else None),
         "work_pool_name": pool.get("name"),
         "work_queue_name": pool.get("work_queue_name"),
-        "job_variables": pool.get("job_variables") or None,
+        **_job_variables(pool.get("job_variables")),
     }
     entry.update({name: value for name, value in more.items() if value is not None})
     if isinstance(entry.get("concurrency_limit"), dict):
@@ -74,11 +75,20 @@ def _entry(raw: dict[str, t.Any], document: t.Mapping[str, t.Any], place: str) -
     return entry
 
 
+def _job_variables(given: t.Any) -> dict[str, t.Any]:
+    """With the flow runner apart, which is an option here."""
+    flow_runner = attached(given) if isinstance(given, dict) else None
+    if flow_runner is None:
+        return {"job_variables": given or None}
+    rest = {name: value for name, value in given.items() if name != JOB_VARIABLE}
+    return {"job_variables": rest or None, "flow_runner": flow_runner}
+
+
 def _is_later(option: str, placeholder: str, made: tuple[str, ...]) -> bool:
     """Whether it is filled in when a run starts. :arg made: beginnings of what the command's own steps made."""
     if option == "pull_steps":
         return not placeholder.startswith(made)
-    return option == "job_variables" and placeholder.startswith(_LATER)
+    return option in ("job_variables", "flow_runner") and placeholder.startswith(_LATER)
 
 
 def _ids_of_steps(raw: t.Mapping[str, t.Any], document: t.Mapping[str, t.Any]) -> t.Iterator[str]:

@@ -237,6 +237,7 @@ BAD = {
     "type": ({"tags": {"a": 1}}, "tags is a mapping, not a list"),
     "runner": ({"flow_runner": {"type": "dokcer"}}, "flow_runner.type is the text 'dokcer'"),
     "setting": ({"flow_runner": {"type": "docker", "imag": "x"}}, "flow_runner.imag is no option here"),
+    "twice": ({"job_variables": {"flow_runner": {"type": "docker"}}}, "job_variables has flow_runner, which is an"),
     "secret": ({"flow_runner": {"type": "docker", "secret_env": {"A": CANARY}}}, "readable on the server"),
     "schedule": ({"schedules": [{"cron": "0 5 * * *", "interval": 5}]}, "schedules[0] needs just one of"),
     "cron": ({"schedules": [{"cron": "99 5 * * *"}]}, "Invalid cron string"),

@@ -259,6 +259,11 @@ class TestPrefectYaml:
             [],
         )
 
+    def test_a_flow_runner_among_the_job_variables(self):
+        variables = {"flow_runner": {"type": "docker", "config": {"image": "x"}}, "a": 1}
+        (entry,), _warnings = entries_of({"deployments": [{"name": "a", "work_pool": {"job_variables": variables}}]})
+        assert (entry["flow_runner"], entry["job_variables"]) == ({"type": "docker", "image": "x"}, {"a": 1})
+
     def test_what_is_not_done_is_said(self):
         document = {"build": [{"x": {}}], "deployments": [{"name": "a", "sla": [{}]}]}
         assert [warning.split()[1] for warning in entries_of(document)[1]] == ["build", "sla"]
