@@ -101,6 +101,8 @@ def universal_work(params: t.Mapping[str, t.Any], runner_type: str, secrets: lis
 def _pool_work(options: Options, values: Options, api: PrefectApi, secrets: list[str]) -> PoolWork:
     """What an agent does: it is not known beforehand which runs it will be about."""
     polls = open_polls(api, options.get("work_pool"), options.get("work_queues", []))
+    if "work_pool" in options:
+        _check_pool(options["work_pool"], options, JobSources(api.transport))
     agent = Agent(api, polls, options.get("limit"), secrets)
     # How flows end is told by Prefect; who serves goes on.
     judged = {**options, "fail_on": []} if values["serve"] else options
@@ -110,6 +112,19 @@ def _pool_work(options: Options, values: Options, api: PrefectApi, secrets: list
         return _tasks(_Chooser(judged, values, api, JobSources(api.transport), agent), named, secrets)
 
     return PoolWork(agent, choose, values["serve"], values["wait"], values["wait_timeout"], values["poll_interval"])
+
+
+def _check_pool(name: str, options: Options, sources: JobSources) -> None:
+    """Of a pool that nothing here corresponds to no run can be launched: all would be reported as crashed."""
+    try:
+        pool = Pool(name, *sources.pool(name))
+        if options.get("type", UNIVERSAL) == UNIVERSAL:
+            ServerSays(pool, ()).runner_type()
+    except ApiNotFound as error:
+        remedy = "Correct work_pool, or make it with flowops.prefect.work_pool."
+        raise ApiNotFound(error.message, remedy, status=error.status) from None
+    except ProblemsError as error:
+        raise joined_error([str(problem) for problem in error.problems]) from None
 
 
 def _tasks(

@@ -201,7 +201,7 @@ def _result(session: Session, pool: _Planned, queues: t.Sequence[_Planned]) -> R
     if changed:
         action = "removed" if pool.after is None else "created" if pool.before is None else "changed"
     before, after = _side(pool, queues, "before"), _side(pool, queues, "after")
-    view = {"name": pool.name, "action": action, **(after or before)}
+    view = {"name": pool.name, "action": action, "queues": [], **(after or before)}
     if not session.check_mode and pool.after is not None:
         found = session.catalog.list_queues(pool.name)
         view["queues"] = [{"name": one["name"], **described(one, _QUEUE)} for one in found]

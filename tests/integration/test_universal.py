@@ -237,7 +237,14 @@ def test_what_cannot_be_used_is_refused_by_name(run_playbook: RunPlaybook, rest:
         rest_of_options = {option: value for option, value in options.items() if option != "runs"}
         runs.append({"deployment": good["full_name"]})
         tasks.append(task(name, {"ignore_errors": True}, runs=runs, python=str(engine_python()), **rest_of_options))
+    of_ecs = rest.create_deployment("hello", work_pool_name=f"ecs-{mark}")
+    run = rest.create_flow_run(of_ecs["id"])["id"]
+    agents = {f"ecs-{mark}": "is of type 'ecs', which is unknown here", f"no-{mark}": "There is no work pool no-"}
+    tasks.extend(task(pool, {"ignore_errors": True}, work_pool=pool, python=str(engine_python())) for pool in agents)
     play: PlayResult = run_playbook(tasks)
+    for pool_name, says in agents.items():
+        assert says in play.of(pool_name).result["msg"]
+    assert rest.state_type(run) == "SCHEDULED"  # no agent of ours, no business of ours
     for name, (_body, _options, says) in REFUSED.items():
         refused = play.of(name)
         assert refused.failed, (name, refused.result)

@@ -94,6 +94,7 @@ def test_from_nothing_to_gone(play: Play, rest: PrefectRest, name: str) -> None:
     assert exists(rest, name)
     result = play(gone, gone).check()
     assert [one.changed for one in result.results] == [True, False]
+    assert result.last["work_pool"] == {"name": name, "action": "none", "queues": []}
     assert not exists(rest, name)
 
 
