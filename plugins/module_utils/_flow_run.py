@@ -65,6 +65,8 @@ def manage(session: Session) -> Result:
         _refuse_live(runs)
     if state == "cancelled":
         _refuse_begun(session, runs)
+    if state == "retried":
+        _refuse_lonely(session, runs)
     for run in runs:
         _ACTIONS[state](session, run)
     timed_out = False
@@ -162,11 +164,15 @@ def _job_variables(deployment: Deployment, given: View) -> View:
     return given if runner is None or JOB_VARIABLE in given else {**given, JOB_VARIABLE: runner}
 
 
+def _waits_for_ever(session: Session) -> bool:
+    return bool(session.options.get("wait", True)) and session.options.get("wait_timeout") is None
+
+
 def _check_pool(session: Session, deployment: Deployment) -> None:
     """To wait for what nobody will launch is refused before there is anything to wait for."""
     name, options = deployment.work_pool_name, session.options
     pool = session.catalog.find_pool(name) if name else None
-    if not options.get("wait", True) or options.get("wait_timeout") is not None:
+    if not _waits_for_ever(session):
         return
     if not session.api.generation.can(Ability.WORK_POOLS):
         return  # which queue an agent polls cannot be told
@@ -214,6 +220,16 @@ def _cancel(session: Session, run: _Run) -> None:
             raise ApiError(f"The server does not cancel flow run {run.id}: {verdict.reason}.", "See the run's page.")
         _refresh(session, [run])
         run.after = run.view["state"]
+
+
+def _refuse_lonely(session: Session, runs: t.Sequence[_Run]) -> None:
+    """The same rule for runs that are to be launched once more."""
+    for run in runs:
+        if _waits_for_ever(session) and run.view["state_type"] in _RETRIED and not run.view["work_pool_name"]:
+            raise SettingsError(
+                f"Flow run {run.id} is in no work pool, so no worker launches it.",
+                "Launch it with the option rerun of a runner module, or say wait: false.",
+            )
 
 
 def _retry(session: Session, run: _Run) -> None:

@@ -99,7 +99,8 @@ requirements:
   - A server of Prefect 3, Prefect 2.20 or Orion 2.0b6. What a server cannot do is refused by its name.
 notes:
   - To wait with V(state=created) for a run in a paused pool, or without a pool, is refused unless there is a
-    O(wait_timeout), since nobody would launch it. Orion has no pools, so there a task waits for whichever agent.
+    O(wait_timeout), since nobody would launch it. So is waiting with V(state=retried) for one without a pool. Orion has
+    no pools, so there a task waits for whichever agent.
   - Runs that the runner modules of this collection launched are better cancelled by these, which see to it that their
     processes are gone.
 """

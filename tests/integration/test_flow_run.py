@@ -138,9 +138,11 @@ def test_cancel_retry_delete(play: Play, rest: PrefectRest) -> None:
     assert "Cancel it first" in refused.last["msg"]
     rest.set_state(ids["running"], "CANCELLED")
 
+    lonely = play({"flow_run_ids": every, "state": "retried"})
     retry = {"flow_run_ids": every, "state": "retried", "wait": False}
     foretold, retried, again = play(dict(retry), check=True), play(dict(retry)), play(dict(retry))
     actions = [[run["action"] for run in one.check().last["flow_runs"]] for one in (foretold, retried, again)]
+    assert "is in no work pool, so no worker" in lonely.last["msg"]
     assert actions == [["none", "none", "retried", "none"]] * 2 + [["none"] * 4]
     assert rest.flow_run(ids["failed"])["state"]["name"] == "AwaitingRetry"
 
