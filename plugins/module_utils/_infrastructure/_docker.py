@@ -32,6 +32,13 @@ from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._c
     default_image,
     pull_policy,
 )
+from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._container_output import (
+    Cursor,
+    Piece,
+    pieces,
+    read_on,
+    safe_lines,
+)
 from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._docker_client import (
     OUTPUT_ELSEWHERE,
     Connection,
@@ -44,13 +51,6 @@ from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._d
     key_of,
     listed,
     moment,
-)
-from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._docker_output import (
-    Cursor,
-    Piece,
-    pieces,
-    read_on,
-    safe_lines,
 )
 from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._docker_pull import Images
 from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._docker_spec import (

@@ -8,8 +8,6 @@
 
 from __future__ import annotations
 
-import datetime
-import re
 import typing as t
 
 from ansible_collections.flowops.prefect.plugins.module_utils._bootstrap import (
@@ -28,6 +26,7 @@ from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._d
 )
 from ansible_collections.flowops.prefect.plugins.module_utils._kinds import canonical_uuid
 from ansible_collections.flowops.prefect.plugins.module_utils._launch import AttemptKey
+from ansible_collections.flowops.prefect.plugins.module_utils._moments import parse_moment
 from ansible_collections.flowops.prefect.plugins.module_utils._numbers import finite
 from ansible_collections.flowops.prefect.plugins.module_utils._observation import Observation, Presence
 
@@ -41,7 +40,6 @@ _PRESENCES = {
     "dead": Presence.FINISHED,
 }
 _NEVER = "0001-01-01"
-_FRACTION = re.compile(r"\.(\d{1,6})\d*")
 
 
 def key_of(labels: t.Mapping[str, str]) -> AttemptKey | None:
@@ -153,12 +151,5 @@ def _seconds(labels: t.Mapping[str, str], name: str) -> float | None:
 
 
 def moment(text: t.Any) -> float | None:
-    """Seconds since the epoch of a time with nanoseconds; ``None`` for never."""
-    if not isinstance(text, str) or not text or text.startswith(_NEVER):
-        return None
-    try:
-        # The oldest Python reads no more than six digits of a second, and no Z.
-        plain = _FRACTION.sub(lambda found: "." + found[1].ljust(6, "0"), text).replace("Z", "+00:00")
-        return datetime.datetime.fromisoformat(plain).timestamp()
-    except ValueError:
-        return None
+    """Seconds since the epoch; the engine writes a year of one for never."""
+    return None if str(text).startswith(_NEVER) else parse_moment(text)

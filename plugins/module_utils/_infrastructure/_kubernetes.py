@@ -27,7 +27,7 @@ from ansible_collections.flowops.prefect.plugins.module_utils._errors import (
 )
 from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._base import Infrastructure
 from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._container_image import default_image
-from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._docker_output import (
+from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._container_output import (
     Cursor,
     Piece,
     read_on,

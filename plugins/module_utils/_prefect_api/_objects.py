@@ -9,19 +9,17 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
-import re
 import typing as t
 import uuid
 
 from ansible_collections.flowops.prefect.plugins.module_utils._errors import ApiError
+from ansible_collections.flowops.prefect.plugins.module_utils._moments import parse_moment
 from ansible_collections.flowops.prefect.plugins.module_utils._numbers import finite
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._transport import printable
 
 TERMINAL_TYPES = frozenset(("COMPLETED", "FAILED", "CRASHED", "CANCELLED"))
 STATE_TYPES = TERMINAL_TYPES.union(("SCHEDULED", "PENDING", "RUNNING", "PAUSED", "CANCELLING"))
 
-_MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:?\d\d)?")
 #: The server's words for "this very claim was made before".
 _ALREADY_MADE = "already made this"
 
@@ -156,20 +154,6 @@ def canonical_uuid(value: t.Any) -> str | None:
         return str(uuid.UUID(value))
     except ValueError:
         return None
-
-
-def parse_moment(value: t.Any) -> float | None:
-    """Seconds since the epoch from ISO 8601; Python before 3.11 reads neither Z nor short fractions."""
-    match = _MOMENT.fullmatch(value) if isinstance(value, str) else None
-    if match is None:
-        return None
-    date, clock, fraction, zone = match.groups()
-    offset = "+00:00" if zone in (None, "Z") else zone[:3] + ":" + zone[-2:]
-    try:
-        whole = datetime.datetime.fromisoformat(f"{date}T{clock}{offset}").timestamp()
-    except (ValueError, OverflowError):
-        return None
-    return whole + float(f"0.{fraction or 0}")
 
 
 class Fields:

@@ -18,10 +18,10 @@ from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure im
     _container_image as images,
 )
 from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure import (
-    _docker_look as look,
+    _container_output as output,
 )
 from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure import (
-    _docker_output as output,
+    _docker_look as look,
 )
 from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure import (
     _docker_spec as spec,

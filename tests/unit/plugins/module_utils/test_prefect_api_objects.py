@@ -11,8 +11,9 @@ import copy
 import pytest
 
 from ansible_collections.flowops.prefect.plugins.module_utils._errors import ApiError, FlowopsError, SettingsError
+from ansible_collections.flowops.prefect.plugins.module_utils._moments import parse_moment
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api import _dialect_v3
-from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._objects import canonical_uuid, parse_moment
+from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._objects import canonical_uuid
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._transport import TOO_LARGE, Answer
 
 RUN = "979b4e7b-c5f1-4546-8e24-8a038e182219"

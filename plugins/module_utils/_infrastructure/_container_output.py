@@ -19,7 +19,7 @@ import struct
 import typing as t
 
 from ansible_collections.flowops.prefect.plugins.module_utils._errors import SettingsError
-from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._docker_look import moment
+from ansible_collections.flowops.prefect.plugins.module_utils._moments import parse_moment
 from ansible_collections.flowops.prefect.plugins.module_utils._observation import LogChunk
 from ansible_collections.flowops.prefect.plugins.module_utils._text import safe_line
 
@@ -77,7 +77,7 @@ class Piece:
         """From what the engine sends with ``timestamps``."""
         stamp, _dummy, data = raw.partition(b" ")
         text = stamp.decode("ascii", "replace")
-        return cls(text, moment(text) or 0.0, stream, data)
+        return cls(text, parse_moment(text) or 0.0, stream, data)
 
 
 def pieces(chunks: t.Iterable[bytes]) -> t.Iterator[Piece]:
@@ -117,7 +117,7 @@ def read_on(found: t.Iterable[Piece], cursor: Cursor, is_finished: t.Callable[[]
             break
     truncated = bool(cursor.known) and (len(seen) < cursor.known or seen[-1].stamp != cursor.last)
     if truncated:
-        last = moment(cursor.last) or 0.0
+        last = parse_moment(cursor.last) or 0.0
         everything = seen + fresh
         fresh = [piece for piece in everything if piece.at > last]
         seen = everything[: len(everything) - len(fresh)]
