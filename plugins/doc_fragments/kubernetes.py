@@ -63,7 +63,7 @@ options:
   restart_policy: &restart_policy
     description:
       - What the node does with a container that failed. V(Never) when left out.
-      - V(OnFailure) needs O(may_run_again).
+      - V(OnFailure) needs O(may_run_again), and a O(backoff_limit) of 1 or more to be of use.
     type: str
     choices: [Never, OnFailure]
   may_run_again: &may_run_again

@@ -405,6 +405,8 @@ def loosened(pod: t.Mapping[str, t.Any], profile: str) -> list[str]:
     for container in _all_containers(pod):
         own = {**shared, **(container.get("securityContext") or {})}
         names = _loosened_in_all(own) + (_loosened_in_restricted(own) if profile == "restricted" else [])
+        if profile == "restricted" and any(port.get("hostPort") for port in container.get("ports") or ()):
+            names.append("hostPort")
         found += [f"{name} ({container.get('name')})" for name in names]
     if profile == "restricted":
         found += [f"hostPath ({volume.get('name')})" for volume in pod.get("volumes") or () if "hostPath" in volume]
@@ -516,7 +518,13 @@ def _warnings(spec: t.Mapping[str, t.Any]) -> list[str]:
             f"finished_job_ttl is {ttl} seconds: exit code and output of a run may be gone before they are read. "
             "Give 60 or more."
         )
-    if (spec.get("backoffLimit") or 0) > 0:
+    limit = spec.get("backoffLimit") or 0
+    if limit == 0 and spec["template"]["spec"]["restartPolicy"] == "OnFailure":
+        warnings.append(
+            "restart_policy is OnFailure and backoff_limit is 0: the cluster gives up as soon as it has started the "
+            "container again. Give backoff_limit: 1 or more."
+        )
+    if limit > 0:
         warnings.append(
             "backoff_limit is above 0: the cluster makes new pods after a failure, and whichever begins after the "
             "flow has started ends with exit code 86. rerun: failed makes a new attempt instead."

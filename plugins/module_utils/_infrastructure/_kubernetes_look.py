@@ -19,6 +19,7 @@ import re
 import typing as t
 
 from ansible_collections.flowops.prefect.plugins.module_utils._bootstrap import (
+    EXIT_REFUSED,
     EXIT_RUN_TIMEOUT,
     EXIT_START_TIMEOUT,
     EXIT_STOPPED,
@@ -36,6 +37,7 @@ from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._k
 from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._kubernetes_trouble import (
     kept_exit_code,
     pod_trouble,
+    restarts_in_place,
     told_problem,
 )
 from ansible_collections.flowops.prefect.plugins.module_utils._kinds import canonical_uuid
@@ -58,8 +60,8 @@ class Found:
 
     @property
     def newest_pod(self) -> _Object | None:
-        """The pod that tells: the one that was created last."""
-        return max(self.pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")), default=None)
+        """The pod that tells: the one that was created last, unless another one's engine had come first."""
+        return max(self.pods, key=_told_by, default=None)
 
     @property
     def token(self) -> str:
@@ -67,11 +69,19 @@ class Found:
         return str(labels_of(anything).get(TOKEN_LABEL, ""))
 
 
+def _told_by(pod: _Object) -> tuple[bool, str]:
+    came_second = _terminated(pod).get("exitCode") == EXIT_REFUSED
+    return not came_second, str(pod["metadata"].get("creationTimestamp", ""))
+
+
 def without_manifest(found: dict[str, t.Any]) -> dict[str, t.Any]:
     """A Job or a pod without what we sent ourselves: nine tenths of it, and a task may look at thousands."""
     found["metadata"].pop("managedFields", None)
     spec = found.get("spec") or {}
-    spec.pop("template", None)
+    if restarts_in_place(found):
+        spec["template"] = {"spec": {"restartPolicy": "OnFailure"}}
+    else:
+        spec.pop("template", None)
     for container in spec.get("containers") or ():
         for part in ("command", "args", "env"):
             container.pop(part, None)

@@ -39,7 +39,9 @@ def told_problem(problem: Diagnosis) -> dict[str, t.Any]:
 def pod_trouble(job: _Object | None, pod: _Object | None, container: str) -> Diagnosis | None:
     """What keeps an attempt from starting, or ended it from outside; ``None`` where nothing is known."""
     if pod is None:
-        return _overdue(job) or _job_trouble(job)
+        return _overdue(job) or _given_up(job) or _job_trouble(job)
+    if pod["metadata"].get("deletionTimestamp") and (found := _given_up(job)):
+        return found
     return _overdue(job) or _ended_by_others(pod) or _container_trouble(pod, container) or _unscheduled(pod)
 
 
@@ -131,7 +133,7 @@ def _held_up(status: _Object, container: str) -> Diagnosis | None:
             return Diagnosis(
                 "init_failed",
                 f"{_text(one.get('name'))}, which has to succeed before the engine starts, ended with code "
-                f"{ended['exitCode']}",
+                f"{ended['exitCode']} ({_text(ended.get('reason'))})",
                 "See its output with 'kubectl logs --container', and correct it in job or pod_overrides.",
                 False,
             )
@@ -218,6 +220,20 @@ def _overdue(job: _Object | None) -> Diagnosis | None:
         return None
     remedy = "Raise run_timeout, or activeDeadlineSeconds where job has them."
     return Diagnosis("run_timeout", "the Job's activeDeadlineSeconds were over", remedy, False)
+
+
+def restarts_in_place(job: _Object | None) -> bool:
+    """Whether a Job's containers are started again; when they were too often, the cluster deletes their pod."""
+    template = ((job or {}).get("spec") or {}).get("template") or {}
+    return bool((template.get("spec") or {}).get("restartPolicy") == "OnFailure")
+
+
+def _given_up(job: _Object | None) -> Diagnosis | None:
+    conditions = ((job or {}).get("status") or {}).get("conditions") or ()
+    if not restarts_in_place(job) or all(one.get("reason") != "BackoffLimitExceeded" for one in conditions):
+        return None
+    remedy = "Raise backoff_limit, or see in the output of the run why it failed; rerun: failed makes a new attempt."
+    return Diagnosis("backoff_limit", "a container failed more often than backoff_limit allows", remedy, True)
 
 
 def _failed(job: _Object | None) -> _Object:

@@ -37,6 +37,7 @@ from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._k
     observed,
     outlived_by,
     presence_of,
+    without_manifest,
 )
 from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._kubernetes_patch import (
     json_patch,
@@ -196,9 +197,12 @@ class TestManifest:
     def test_the_pull_policy(self, policy):
         assert pod_of(job_of(image_pull_policy=policy))["containers"][0]["imagePullPolicy"] == policy
 
-    def test_the_restart_policy(self):
-        job = job_of(restart_policy="OnFailure", may_run_again=True)
-        assert pod_of(job)["restartPolicy"] == "OnFailure"
+    @pytest.mark.parametrize(("limit", "warning"), [(None, "gives up"), (2, "exit code 86")])
+    def test_the_restart_policy(self, limit, warning):
+        settings = {"restart_policy": "OnFailure", "may_run_again": True, "backoff_limit": limit}
+        found = manifests(launch(**settings), "image:1", "flows", True)
+        assert pod_of(found.job)["restartPolicy"] == "OnFailure"
+        assert warning in found.warnings[0]
 
     def test_the_service_account_and_its_token(self):
         pod = pod_of(job_of(service_account_name="runner"))
@@ -345,6 +349,7 @@ class TestManifest:
             (of_container(securityContext={"seccompProfile": {"type": "Unconfined"}}), "seccompProfile"),
             (restricted(securityContext={"runAsNonRoot": False}), "runAsNonRoot"),
             (restricted(securityContext={"runAsUser": 0}), "runAsUser"),
+            (restricted(ports=[{"containerPort": 80, "hostPort": 80}]), "hostPort"),
             (restricted(securityContext={"capabilities": {"add": ["SYS_ADMIN"]}}), "capabilities"),
             ({"pod_overrides": {"spec": {"containers": "x"}}}, "no Job"),
         ],
@@ -509,6 +514,27 @@ class TestLook:
         assert "code 4" in problem["reason"]
         failed["status"]["containerStatuses"][1]["state"] = {"terminated": {"exitCode": 0}}
         assert "problem" not in observed(Found(KEY, job(), [failed]), "id", 0.0, stopped=False).evidence
+
+    def test_the_pod_that_tells_is_not_the_one_that_came_second(self):
+        """A new pod of the same Job meets a gate that is passed."""
+        first, second = pod("Failed", exitCode=3), pod("Failed", exitCode=86)
+        for number, one in enumerate((first, second)):
+            one["metadata"]["creationTimestamp"] = f"2026-01-01T00:0{number}:00Z"
+        assert (
+            observed(Found(KEY, job(conditions=["Failed"]), [first, second]), "id", 0.0, stopped=False).exit_code == 3
+        )
+        second["status"]["containerStatuses"][1]["state"] = {"running": {}}
+        assert Found(KEY, job(), [first, second]).newest_pod is second
+
+    def test_what_the_cluster_deletes_because_it_failed_too_often(self):
+        """Nobody else deleted it."""
+        found = failed_job("Job has reached the specified backoff limit")
+        found["status"]["conditions"][0]["reason"] = "BackoffLimitExceeded"
+        assert observed(Found(KEY, found), "id", 0.0, stopped=False).evidence["problem"]["category"] == "pod_deleted"
+        found["spec"]["template"] = {"spec": {"restartPolicy": "OnFailure", "containers": []}}
+        kept = without_manifest(found)
+        assert kept["spec"]["template"] == {"spec": {"restartPolicy": "OnFailure"}}
+        assert observed(Found(KEY, kept), "id", 0.0, stopped=False).evidence["problem"]["category"] == "backoff_limit"
 
     def test_a_volume_that_cannot_be_mounted(self):
         told = mount_trouble([{"reason": "Scheduled"}, {"reason": "FailedMount", "message": 'configmap "c" not found'}])
