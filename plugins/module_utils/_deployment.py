@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import typing as t
 
@@ -60,7 +61,9 @@ _BLANK: View = {
 }
 #: What Prefect 3 makes of an empty schema.
 _NO_SCHEMA = {"type": "object", "properties": {}}
+#: Options that are checked together.
 _OF_PARAMETERS = {"parameters", "parameter_openapi_schema", "enforce_parameter_schema"}
+_OF_POOL = {"work_pool_name", "job_variables", "flow_runner"}
 #: States of runs that may still be launched.
 _OPEN = ("SCHEDULED", "PENDING", "PAUSED", "RUNNING")
 #: A page of them is plenty: the server's scheduler makes at most 100 for a schedule.
@@ -287,13 +290,12 @@ def _refuse_same_twice(deployments: t.Sequence[_Planned]) -> None:
 
 def _check(session: Session, deployments: t.Sequence[_Planned]) -> None:
     """What would be refused later, or would never run, is said before anything is changed."""
-    for name in sorted(
-        {one.after["work_pool_name"] for one in deployments if one.after and "work_pool_name" in one.wanted}
-    ):
-        _check_pool(session, name)
+    pools = _pools(session, deployments)
+    fitting: set[str] = set()
     for one in deployments:
         after = one.after or {}
         _check_storage(session, one)
+        _check_job_variables(session, one, pools, fitting)
         if _OF_PARAMETERS.intersection(one.changed) and after["enforce_parameter_schema"]:
             found = session.catalog.schema_problems(after["parameter_openapi_schema"], after["parameters"])
             if found:
@@ -302,17 +304,44 @@ def _check(session: Session, deployments: t.Sequence[_Planned]) -> None:
                 )
 
 
-def _check_pool(session: Session, name: str) -> None:
-    if not name:
+def _pools(session: Session, deployments: t.Sequence[_Planned]) -> dict[str, Document]:
+    """The work pools that something is said about; those that the task names have to be there."""
+    present = [(one, one.after["work_pool_name"]) for one in deployments if one.after and one.after["work_pool_name"]]
+    named = {name for one, name in present if "work_pool_name" in one.wanted}
+    found = {}
+    for name in sorted({*named, *(name for one, name in present if _OF_POOL.intersection(one.changed))}):
+        pool = session.catalog.find_pool(name)
+        if pool is not None:
+            found[name] = pool
+        elif name in named:
+            raise SettingsError(
+                f"work_pool_name: there is no work pool {printable(name, 100)}.",
+                "Create it with flowops.prefect.work_pool, or correct the name.",
+            )
+        if name in named and Fields(pool, "work pool").flag("is_paused", False):
+            session.warnings.append(f"The work pool {printable(name, 100)} is paused: no worker takes runs from it.")
+    return found
+
+
+def _check_job_variables(session: Session, one: _Planned, pools: t.Mapping[str, Document], fitting: set[str]) -> None:
+    """:arg fitting: what is known to fit; many deployments say the same."""
+    after = one.after or {}
+    name = after.get("work_pool_name", "")
+    if name not in pools or not _OF_POOL.intersection(one.changed):
         return
-    pool = session.catalog.find_pool(name)
-    if pool is None:
+    schema = Fields(pools[name], "work pool").mapping("base_job_template").get("variables")
+    given = request(after, ("job_variables",))["job_variables"]
+    said = {variable: value for variable, value in given.items() if value is not None}  # null is "not said" there
+    key = json.dumps([name, said], sort_keys=True)
+    if not schema or not said or key in fitting:
+        return
+    found = session.catalog.schema_problems(schema, said)
+    if found:
         raise SettingsError(
-            f"work_pool_name: there is no work pool {printable(name, 100)}.",
-            "Create it with flowops.prefect.work_pool, or correct the name.",
+            f"{one.label}: job variables do not fit the work pool {printable(name, 100)}: {'; '.join(found)}.",
+            "Correct job_variables or flow_runner, or the pool's base job template.",
         )
-    if Fields(pool, "work pool").flag("is_paused", False):
-        session.warnings.append(f"The work pool {printable(name, 100)} is paused: no worker takes runs from it.")
+    fitting.add(key)
 
 
 def _check_storage(session: Session, one: _Planned) -> None:

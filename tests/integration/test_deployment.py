@@ -298,9 +298,12 @@ def test_what_the_pool_refuses_and_no_secret_in_it(deploy: Deploy, rest: Prefect
     )["name"]
     options = {"flow": flow, "name": "one", "work_pool_name": pool}
     variables = {"n": "much", "env": {"API_TOKEN": CANARY}}
-    refused = deploy({**options, "job_variables": variables}, arguments=["-vvv"], diff=True)
-    assert "Validation failed for field 'n'" in refused.last["msg"]
+    both = {"deployments": [{**options, "name": "early"}, {**options, "job_variables": variables}]}
+    for check in (True, False):
+        refused = deploy(both, arguments=["-vvv"], diff=True, check=check)
+        assert f"job variables do not fit the work pool {pool}: n: 'much' is not" in refused.last["msg"]
     assert not exists(rest, flow, "one")
+    assert not exists(rest, flow, "early")
     good = {**options, "job_variables": {**variables, "n": 1}}
     play = deploy(good, arguments=["-vvv"], diff=True).check()
     changed = deploy({**good, "job_variables": variables}, arguments=["-vvv"], diff=True)
