@@ -173,6 +173,7 @@ def manage(session: Session) -> Result:
     if not session.check_mode:
         for one in deployments:
             _perform(session, one)
+            session.changed = session.changed or one.action != "none"
     return _result(session, deployments)
 
 
@@ -390,6 +391,7 @@ def _change(session: Session, one: _Planned, found: Document) -> None:
     body = request(after, one.changed)
     if body:
         session.catalog.update_deployment(found["id"], body)
+        session.changed = True  # schedules may yet be refused
     if "schedules" in one.changed:
         _mend_schedules(session, one, session.catalog.find_deployment(one.flow, one.name) or found)
 

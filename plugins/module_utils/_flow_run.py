@@ -69,6 +69,7 @@ def manage(session: Session) -> Result:
         _refuse_lonely(session, runs)
     for run in runs:
         _ACTIONS[state](session, run)
+        session.changed = session.changed or (run.action != "none" and not session.check_mode)
     timed_out = False
     if state != "absent" and session.options.get("wait", True) and not session.check_mode:
         timed_out = not _wait(session, runs)

@@ -48,6 +48,7 @@ class Session:
 
     :arg options: cleaned; what was left open is absent.
     :arg warnings: for the result; the work may add some.
+    :arg changed: whether something was done already, should the rest fail.
     """
 
     options: Options
@@ -55,6 +56,7 @@ class Session:
     catalog: Catalog
     check_mode: bool
     warnings: list[str]
+    changed: bool = False
 
 
 def argument_spec(name: str) -> dict[str, t.Any]:
@@ -71,12 +73,14 @@ def run_module(name: str, work: t.Callable[[Session], Result]) -> None:
     module = AnsibleModule(**argument_spec(name))
     redactor = redactor_of(name, module.params)
     warnings: list[str] = []
+    session = None
     try:
         session = _session(name, module.params, module.check_mode, warnings)
         result = work(session)
         warnings.extend(session.api.warnings)
     except FlowopsError as error:
-        result = {"changed": False, "failed": True, "msg": str(error), "category": error.category}
+        changed = session is not None and session.changed
+        result = {"changed": changed, "failed": True, "msg": str(error), "category": error.category}
     diff = result.pop("diff", None)
     result = redactor.deep(concealed(result))
     if module._diff and diff is not None:  # noqa: SLF001  # Ansible has no public name for it

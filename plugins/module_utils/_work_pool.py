@@ -170,8 +170,10 @@ def _perform(session: Session, pool: _Planned, queues: t.Sequence[_Planned]) -> 
             catalog.create_pool({"name": pool.name, **request(pool.after)})
         elif pool.changes:
             catalog.update_pool(pool.name, request(pool.changes))
+        session.changed = pool.changed
         for queue in queues:
             _perform_queue(session, pool.name, queue)
+            session.changed = session.changed or queue.changed
     except ApiError as error:
         if error.status not in (403, 409, 422):
             raise

@@ -280,6 +280,7 @@ def test_bad_input_makes_nothing(deploy: Deploy, rest: PrefectRest, flow: str) -
         assert results[case].failed, case
         assert words in results[case].result["msg"], case
         assert results[case].result["category"] in ("bad_settings", "api_error"), case
+        assert results[case].changed == (case in SEEN_LATE), case
     assert SECRET not in play.output + str(play.results)
     assert not exists(rest, flow, "bad")
     assert not exists(rest, flow, "early")
