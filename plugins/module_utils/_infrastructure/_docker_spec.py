@@ -238,7 +238,7 @@ def _limits(settings: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
 def is_root(user: str) -> bool:
     """Whether a container's user is, by name or number."""
     name = user.partition(":")[0]
-    return name == "root" or (name.isdigit() and int(name) == 0)
+    return name == "root" or (name.isdecimal() and int(name) == 0)
 
 
 def _harden(

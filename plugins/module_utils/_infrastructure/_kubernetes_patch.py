@@ -157,7 +157,7 @@ def _index(container: t.Any, step: str, end: bool = False) -> t.Any:
         raise LookupError(f"what should hold {step} is neither a mapping nor a list")
     if end and step == "-":
         return len(container)
-    if not step.isdigit() or (step != "0" and step.startswith("0")):
+    if not step.isdecimal() or (step != "0" and step.startswith("0")):
         raise LookupError(f"{step} is no index of a list")
     if int(step) >= len(container) + (1 if end else 0):
         raise LookupError(f"the list has {len(container)} entries")
