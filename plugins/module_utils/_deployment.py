@@ -388,12 +388,12 @@ def _change(session: Session, one: _Planned, found: Document) -> None:
     after = one.after or {}
     if "flow_runner" in one.changed:
         _pin_runs(session, found)
+    if "schedules" in one.changed:
+        _mend_schedules(session, one, found)  # first: only the server knows whether it takes them
+        session.changed = True
     body = request(after, one.changed)
     if body:
         session.catalog.update_deployment(found["id"], body)
-        session.changed = True  # schedules may yet be refused
-    if "schedules" in one.changed:
-        _mend_schedules(session, one, session.catalog.find_deployment(one.flow, one.name) or found)
 
 
 def _mend_schedules(session: Session, one: _Planned, found: Document) -> None:

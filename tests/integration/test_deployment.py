@@ -144,6 +144,9 @@ def test_what_is_not_given_stays_untouched(deploy: Deploy, rest: PrefectRest, fl
         {"flow": flow, "name": "one", "job_variables": {"b": 2}},
         {"flow": flow, "name": "one", "schedules": [{"interval": 60}, {"cron": "0 6 * * *", "slug": "daily"}]},
     ]
+    refused = deploy({"flow": flow, "name": "one", "tags": ["x"], "schedules": [{"cron": "99 6 * * *"}]}).last
+    assert ("Invalid cron string" in refused["msg"], refused["changed"]) == (True, False)
+    assert named(rest, flow, "one")["tags"] == []
     play = deploy(*steps, *steps).check()
     assert [one.changed for one in play.results] == [True] * 3 + [False] * 3
     after = named(rest, flow, "one")
