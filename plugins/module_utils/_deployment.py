@@ -63,6 +63,7 @@ _BLANK: View = {
 _NO_SCHEMA = {"type": "object", "properties": {}}
 #: Options that are checked together.
 _OF_PARAMETERS = {"parameters", "parameter_openapi_schema", "enforce_parameter_schema"}
+_OF_STORAGE = {"entrypoint", "path", "pull_steps", "flow_runner"}
 _OF_POOL = {"work_pool_name", "job_variables", "flow_runner"}
 #: States of runs that may still be launched.
 _OPEN = ("SCHEDULED", "PENDING", "PAUSED", "RUNNING")
@@ -347,7 +348,8 @@ def _check_job_variables(session: Session, one: _Planned, pools: t.Mapping[str, 
 
 def _check_storage(session: Session, one: _Planned) -> None:
     mode = one.wanted.get("storage_check", "strict")
-    reason = unreachable_code(one.after or {}) if mode != "off" and one.changed else None
+    asked = mode != "off" and _OF_STORAGE.intersection(one.changed)
+    reason = unreachable_code(one.after or {}) if asked else None
     if reason is None:
         return
     if mode == "strict":

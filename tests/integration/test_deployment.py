@@ -144,6 +144,9 @@ def test_what_is_not_given_stays_untouched(deploy: Deploy, rest: PrefectRest, fl
         {"flow": flow, "name": "one", "job_variables": {"b": 2}},
         {"flow": flow, "name": "one", "schedules": [{"interval": 60}, {"cron": "0 6 * * *", "slug": "daily"}]},
     ]
+    elsewhere = {"flow": flow, "name": "elsewhere"}
+    unreachable = {**elsewhere, "path": "/srv/flows", "flow_runner": {"type": "docker"}, "storage_check": "off"}
+    deploy(unreachable, {**elsewhere, "paused": True}).check()
     refused = deploy({"flow": flow, "name": "one", "tags": ["x"], "schedules": [{"cron": "99 6 * * *"}]}).last
     assert ("Invalid cron string" in refused["msg"], refused["changed"]) == (True, False)
     assert named(rest, flow, "one")["tags"] == []
