@@ -13,9 +13,7 @@ is over, and its name is free while a pod of it still runs.
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import json
-import re
 import typing as t
 
 from ansible_collections.flowops.prefect.plugins.module_utils._bootstrap import (
@@ -42,12 +40,12 @@ from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._k
 )
 from ansible_collections.flowops.prefect.plugins.module_utils._kinds import canonical_uuid
 from ansible_collections.flowops.prefect.plugins.module_utils._launch import AttemptKey
+from ansible_collections.flowops.prefect.plugins.module_utils._moments import parse_moment
 from ansible_collections.flowops.prefect.plugins.module_utils._observation import Observation, Presence
 
 _Object = t.Mapping[str, t.Any]
 
 _OVER = ("Succeeded", "Failed")
-_FRACTION = re.compile(r"\.\d+")
 
 
 @dataclasses.dataclass
@@ -179,7 +177,9 @@ def observed(found: Found, identifier: str, now: float, stopped: bool) -> Observ
     ended = _terminated(pod)
     code = ended.get("exitCode") if pod is not None else kept_exit_code(found.job)
     by_signal = code - 128 if isinstance(code, int) and 128 < code < 160 else None
-    finished = moment(ended.get("finishedAt")) or moment((condition(job, "Failed") or {}).get("lastTransitionTime"))
+    finished = parse_moment(ended.get("finishedAt")) or parse_moment(
+        (condition(job, "Failed") or {}).get("lastTransitionTime")
+    )
     annotations = metadata.get("annotations") or {}
     return Observation(
         key=found.key,
@@ -192,8 +192,8 @@ def observed(found: Found, identifier: str, now: float, stopped: bool) -> Observ
         node=str((pod or {}).get("spec", {}).get("nodeName", "")),
         exit_code=None if by_signal is not None else code,
         signal=by_signal,
-        created_at=moment(metadata.get("creationTimestamp")),
-        started_at=moment(ended.get("startedAt")) or moment(_running(pod).get("startedAt")),
+        created_at=parse_moment(metadata.get("creationTimestamp")),
+        started_at=parse_moment(ended.get("startedAt")) or parse_moment(_running(pod).get("startedAt")),
         finished_at=finished if presence is Presence.FINISHED else None,
         api_url=str(annotations.get(API_ANNOTATION, "")),
         evidence=_evidence(found, pod, ended, presence, now, stopped),
@@ -250,7 +250,7 @@ def _start_is_overdue(found: Found, pod: _Object | None, now: float) -> bool:
     """
     metadata = (found.job or {}).get("metadata") or {}
     released = ((found.job or {}).get("status") or {}).get("startTime")
-    created = moment(released or metadata.get("creationTimestamp"))
+    created = parse_moment(released or metadata.get("creationTimestamp"))
     try:
         limit = float((metadata.get("annotations") or {}).get(START_ANNOTATION, "nan"))
     except ValueError:
@@ -278,13 +278,3 @@ def _memory_limit(pod: _Object | None) -> str:
     containers = ((pod or {}).get("spec") or {}).get("containers") or ()
     ours: _Object = next((one for one in containers if one.get("name") == CONTAINER), {})
     return str(((ours.get("resources") or {}).get("limits") or {}).get("memory", ""))
-
-
-def moment(text: t.Any) -> float | None:
-    """Seconds since the epoch of a time as Kubernetes writes it."""
-    if not isinstance(text, str) or not text:
-        return None
-    try:
-        return datetime.datetime.fromisoformat(_FRACTION.sub("", text).replace("Z", "+00:00")).timestamp()
-    except ValueError:
-        return None

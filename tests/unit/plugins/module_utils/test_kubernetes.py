@@ -33,7 +33,6 @@ from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._k
 )
 from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._kubernetes_look import (
     Found,
-    moment,
     observed,
     outlived_by,
     presence_of,
@@ -51,6 +50,7 @@ from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._k
     vanished_from,
 )
 from ansible_collections.flowops.prefect.plugins.module_utils._launch import AttemptKey, Launch
+from ansible_collections.flowops.prefect.plugins.module_utils._moments import parse_moment
 from ansible_collections.flowops.prefect.plugins.module_utils._observation import Presence
 from ansible_collections.flowops.prefect.plugins.module_utils._task import parse_task
 
@@ -568,7 +568,7 @@ class TestLook:
     def test_a_job_that_was_held_back_begins_when_it_is_let_go(self):
         metadata = {"creationTimestamp": "2026-01-01T00:00:00Z", "annotations": {"flowops.prefect/start-timeout": "60"}}
         found = Found(KEY, job(metadata=metadata, startTime="2026-01-01T01:00:00Z"), [pod("Pending")])
-        begun = moment("2026-01-01T01:00:00Z")
+        begun = parse_moment("2026-01-01T01:00:00Z")
         assert "timed_out" not in observed(found, "id", begun + 59, stopped=False).evidence
         assert observed(found, "id", begun + 61, stopped=False).evidence["timed_out"] == "start"
 
