@@ -250,7 +250,7 @@ class TaskRunner:
         self.reconciler.decide_only(tracked)
         if tracked.decision.step is Step.LAUNCH:
             self._preview(one, AttemptKey(tracked.flow_run_id, tracked.decision.attempt))
-        elif tracked.decision.step not in (Step.WAIT, Step.FOLLOW, Step.DONE, Step.MISSING):
+        elif tracked.decision.step not in (Step.WAIT, Step.FOLLOW, Step.DONE, Step.MISSING) or self._leftovers(one):
             tracked.changed = True
 
     def _preview(self, one: Planned, key: AttemptKey) -> None:
@@ -325,14 +325,19 @@ class TaskRunner:
     def clear_away(self, one: Planned) -> None:
         """With ``auto_remove`` what is over goes after its verdict; an infrastructure's own way would not wait."""
         tracked = one.tracked
+        for key in self._leftovers(one):
+            try:
+                tracked.changed = self.infrastructure.remove(key) or tracked.changed
+            except FlowopsError as error:
+                tracked.warnings.append(f"auto_remove: {error}")
+
+    def _leftovers(self, one: Planned) -> list[AttemptKey]:
+        """What ``auto_remove`` is about."""
+        tracked = one.tracked
         if not one.request.settings.get("auto_remove") or not tracked.settled or tracked.error is not None:
-            return
-        for number, seen in sorted(tracked.seen.items()):
-            if seen.presence is Presence.FINISHED:
-                try:
-                    self.infrastructure.remove(AttemptKey(tracked.flow_run_id, number))
-                except FlowopsError as error:
-                    tracked.warnings.append(f"auto_remove: {error}")
+            return []
+        finished = (number for number, seen in tracked.seen.items() if seen.presence is Presence.FINISHED)
+        return [AttemptKey(tracked.flow_run_id, number) for number in sorted(finished)]
 
     def _tail(self, tail: list[str], budget: int) -> LogChunk:
         """The end of the output: of a failed run, and of the only run of a task."""

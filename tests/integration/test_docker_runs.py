@@ -111,6 +111,18 @@ def test_the_restricted_profile_runs_a_flow_as_nobody_of_importance(
     assert (again.last["run"]["phase"], again.last["changed"]) == ("succeeded", False)
 
 
+def test_a_later_task_that_removes_what_is_over_changes_something(
+    run_playbook: RunPlaybook, rest: PrefectRest, api_url: str
+) -> None:
+    run_id = make_run(rest, "hello")
+    run_playbook(docker_task(api_url, flow_run_id=run_id), hosts=hosts()).check()
+    clearing = docker_task(api_url, flow_run_id=run_id, auto_remove=True)
+    foretold = {**clearing, "check_mode": True}
+    play = run_playbook([foretold, clearing, clearing], hosts=hosts()).check()
+    assert [one.changed for one in play.results] == [True, True, False]
+    assert not containers_of(run_id)
+
+
 def test_an_engine_that_breaks_off_costs_no_line(
     start_playbook: StartPlaybook, rest: PrefectRest, api_url: str, tmp_path: Path
 ) -> None:
