@@ -10,6 +10,7 @@ detaches. So what is left behind is found without guessing from names, and nobod
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from dataclasses import dataclass
@@ -79,10 +80,23 @@ def descendants(pid: int) -> list[Process]:
     return found
 
 
-def kill_tree(pid: int, number: signal.Signals = signal.SIGKILL) -> None:
-    """Signal a process and everything below it. The tree is read first: it falls apart as its parents end."""
-    for victim in [pid, *(process.pid for process in descendants(pid))]:
-        try:
-            os.kill(victim, number)
-        except ProcessLookupError:
-            pass
+def kill_tree(pid: int) -> None:
+    """SIGKILL a process and everything below it.
+
+    The tree is read first, since it falls apart as its parents end, and frozen while it is read, since what is alive
+    starts further processes.
+    """
+    victims: list[int] = []
+    found = [pid]
+    while found:
+        for one in found:
+            _signal(one, signal.SIGSTOP)
+        victims += found
+        found = [process.pid for process in descendants(pid) if process.pid not in victims]
+    for victim in victims:
+        _signal(victim, signal.SIGKILL)
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
