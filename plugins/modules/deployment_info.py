@@ -144,8 +144,11 @@ def main() -> None:
         sys.stdout.write(json.dumps({"failed": True, "msg": message}))
         raise SystemExit(1)  # Ansible takes a module that just returns for a broken one
 
-    from ansible_collections.flowops.prefect.plugins.module_utils._deployment_info import inform
-    from ansible_collections.flowops.prefect.plugins.module_utils._management import run_module
+    from ansible_collections.flowops.prefect.plugins.module_utils._startup import starting
+
+    with starting():
+        from ansible_collections.flowops.prefect.plugins.module_utils._deployment_info import inform
+        from ansible_collections.flowops.prefect.plugins.module_utils._management import run_module
 
     run_module("deployment_info", inform)
 

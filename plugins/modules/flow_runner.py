@@ -493,9 +493,12 @@ def main() -> None:
         sys.stdout.write(json.dumps({"failed": True, "msg": message}))
         raise SystemExit(1)  # Ansible takes a module that just returns for a broken one
 
-    from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._registry import INFRASTRUCTURES
-    from ansible_collections.flowops.prefect.plugins.module_utils._runner_module import run_module
-    from ansible_collections.flowops.prefect.plugins.module_utils._universal import universal_work
+    from ansible_collections.flowops.prefect.plugins.module_utils._startup import starting
+
+    with starting():
+        from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._registry import INFRASTRUCTURES
+        from ansible_collections.flowops.prefect.plugins.module_utils._runner_module import run_module
+        from ansible_collections.flowops.prefect.plugins.module_utils._universal import universal_work
 
     run_module("universal", INFRASTRUCTURES, universal_work)
 

@@ -501,10 +501,13 @@ def main() -> None:
         sys.stdout.write(json.dumps({"failed": True, "msg": message}))
         raise SystemExit(1)  # Ansible takes a module that just returns for a broken one
 
-    from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._kubernetes import (
-        kubernetes_infrastructure,
-    )
-    from ansible_collections.flowops.prefect.plugins.module_utils._runner_module import run_module
+    from ansible_collections.flowops.prefect.plugins.module_utils._startup import starting
+
+    with starting():
+        from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._kubernetes import (
+            kubernetes_infrastructure,
+        )
+        from ansible_collections.flowops.prefect.plugins.module_utils._runner_module import run_module
 
     run_module("kubernetes", {"kubernetes": kubernetes_infrastructure})
 

@@ -581,10 +581,13 @@ def main() -> None:
         sys.stdout.write(json.dumps({"failed": True, "msg": message}))
         raise SystemExit(1)  # Ansible takes a module that just returns for a broken one
 
-    from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._process import (
-        process_infrastructure,
-    )
-    from ansible_collections.flowops.prefect.plugins.module_utils._runner_module import run_module
+    from ansible_collections.flowops.prefect.plugins.module_utils._startup import starting
+
+    with starting():
+        from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._process import (
+            process_infrastructure,
+        )
+        from ansible_collections.flowops.prefect.plugins.module_utils._runner_module import run_module
 
     run_module("subprocess", {"subprocess": process_infrastructure})
 

@@ -20,6 +20,7 @@ import urllib.parse
 
 from ansible.module_utils.basic import missing_required_lib
 
+from ansible_collections.flowops.prefect.plugins.module_utils._collector import uncollected
 from ansible_collections.flowops.prefect.plugins.module_utils._errors import (
     FlowopsError,
     InfrastructureError,
@@ -91,8 +92,9 @@ def sdk() -> t.Any:
     :raises SettingsError: it is not installed where the module runs.
     """
     try:
-        import docker
-        import docker.models.containers
+        with uncollected():
+            import docker
+            import docker.models.containers
     except ImportError:
         raise SettingsError(
             missing_required_lib("docker", reason="for flow runs in Docker containers") + ".",
