@@ -231,6 +231,27 @@ def test_quota(run_playbook: RunPlaybook, namespace: Namespace) -> None:
     assert play.last["run"]["diagnosis"]["category"] == "quota_exceeded", play.last["msg"]
 
 
+def test_a_quota_of_jobs(run_playbook: RunPlaybook, namespace: Namespace) -> None:
+    """What is refused to the first Job of a task keeps its runs unclaimed; to a later one, it is a crash."""
+    hard = {"hard": {"count/jobs.batch": "1"}}
+    namespace.apply({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "one"}, "spec": hard})
+    counted = ("get", "resourcequota", "one", "--output", "jsonpath={.status.used}")
+    kubernetes_cluster.wait_until(lambda: namespace.kubectl(*counted), "a quota that is kept")
+    earlier, later = ([namespace.make_run("hello", {"name": "Ada"}) for _number in range(2)] for _task in range(2))
+    tasks = [
+        {**namespace.task(flow_run_ids=run_ids, wait=False), "ignore_errors": True} for run_ids in (earlier, later)
+    ]
+    first, second = (found.result for found in run_playbook(tasks, hosts=hosts()).check().results)
+    (crashed,) = [run for run in first["runs"] if run["state_type"] == "CRASHED"]
+    assert crashed["diagnosis"]["category"] == "quota_exceeded", first["msg"]
+    assert (second["changed"], second["category"]) == (False, "quota_exceeded"), second["msg"]
+    assert "count/jobs.batch" in second["msg"]
+    assert sorted(second["failed_runs"]) == sorted(later)
+    for run_id in later:
+        assert namespace.rest.state_type(run_id) == "SCHEDULED"
+        assert not namespace.objects("jobs", run_id)
+
+
 def test_pod_security(run_playbook: RunPlaybook, cluster_server: PrefectServer) -> None:
     namespace = make_namespace(cluster_server, pod_security="restricted")
     try:

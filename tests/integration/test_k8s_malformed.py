@@ -70,7 +70,8 @@ CONTAINERS = ("spec", "template", "spec", "containers")
 MISSING = "Job is missing required attributes at the following paths: "
 WRONG = "Job has incompatible values for the following attributes: "
 
-#: Options that make no Job that can be launched, and words of the error. Only the last needs the cluster to be seen.
+#: Options that make no Job that can be launched, and words of the error. Only the cluster sees the last three, the very
+#: last only in check mode.
 NO_JOB: dict[str, tuple[dict[str, Any], str]] = {
     "nearly empty": ({"job": {"spec": {}}}, f"{MISSING}/apiVersion, /kind, /metadata, /spec/template"),
     "no kind": ({"job": without("kind")}, f"{MISSING}/kind"),
@@ -105,6 +106,8 @@ NO_JOB: dict[str, tuple[dict[str, Any], str]] = {
         {"secret_env": {"WORD": "canary-K8S-7f3a"}, "annotations": {"note": "canary-K8S-7f3a"}},
         "holds the value of WORD",
     ),
+    "a value out of range": (patch("add", "/spec/activeDeadlineSeconds", -1), "spec.activeDeadlineSeconds"),
+    "a value of another kind": (patch("add", "/spec/suspend", "maybe"), "spec.suspend"),
     "a word of nobody": ({"pod_overrides": {"spec": {"prioritiClassName": "batch"}}}, "prioritiClassName"),
 }
 

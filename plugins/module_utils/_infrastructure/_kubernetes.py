@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import threading
 import time
 import typing as t
 import urllib.parse
@@ -126,6 +127,7 @@ class KubernetesInfrastructure(Infrastructure):
         self._knows_replacement: bool | None = None
         self._server_version = ""
         self._warnings: list[str] = []
+        self._trials: dict[str, _Trial] = {}
         self._pods: dict[AttemptKey, str] = {}
         self._versions: dict[str, str] = {}
         self._shown: dict[tuple[str, str], str] = {}
@@ -326,7 +328,27 @@ class KubernetesInfrastructure(Infrastructure):
                 f"engine_api_url: a pod cannot reach the Prefect API at {url}: there, that is the pod itself.",
                 "Give an address of the API that pods reach as engine_api_url.",
             )
-        self._manifests(launch)
+        self._try_out(launch.spec_hash, self._manifests(launch).job)
+
+    def _try_out(self, spec_hash: str, job: dict[str, t.Any]) -> None:
+        """Have a Job refused before its run is claimed: one request for all Jobs of the same specification."""
+        trial = self._trials.setdefault(spec_hash, _Trial())
+        with trial.lock:
+            if not trial.is_over:
+                trial.refusal = self._refusal_of(job)
+                trial.is_over = True
+        if trial.refusal is not None:
+            raise trial.refusal
+
+    def _refusal_of(self, job: dict[str, t.Any]) -> KubernetesRefused | None:
+        """What the server has against a Job. Where it cannot tell, its creation will."""
+        try:
+            self._post("jobs", job, dryRun="All")
+        except KubernetesRefused as error:
+            return error if error.is_verdict else None
+        except (_Existing, InfrastructureUnreachable):
+            pass
+        return None
 
     def prepare(self, launch: Launch) -> str:
         """See :meth:`Infrastructure.prepare`. A Job starts as soon as it is there, so nothing is made here."""
@@ -559,6 +581,15 @@ class KubernetesInfrastructure(Infrastructure):
         """The oldest version that was looked at; ``None``, for a watch that begins with what there is, if unknown."""
         shown = [self._shown.get((resource, run_id), "") for run_id in run_ids]
         return min(shown, key=int) if all(version.isdecimal() for version in shown) else None
+
+
+@dataclasses.dataclass
+class _Trial:
+    """A Job that the server was only shown; whoever needs the same waits for its answer."""
+
+    lock: threading.Lock = dataclasses.field(default_factory=threading.Lock)
+    is_over: bool = False
+    refusal: KubernetesRefused | None = None
 
 
 class _Existing(Exception):

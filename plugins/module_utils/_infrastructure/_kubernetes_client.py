@@ -47,6 +47,9 @@ _TRANSIENT = frozenset((429, 500, 502, 503, 504))
 _LONGEST_MESSAGE = 600
 #: A right is missing; policies of a cluster and of a namespace refuse with the same status, and in other words.
 _NO_RIGHT = re.compile(r"cannot \S+ resource")
+#: Of the request itself. Others are of a moment, of the name, or of the server.
+_VERDICTS = frozenset((400, 401, 403, 404, 413, 422))
+_NOT_TRIED = re.compile(r"dry.?run", re.IGNORECASE)
 _REMARK = re.compile(r'\d{3} \S+ "((?:[^"\\]|\\.)*)"')
 
 
@@ -61,6 +64,14 @@ class KubernetesRefused(InfrastructureError):
         super().__init__(message, remedy, category)
         self.status = status
         self.reason = reason
+
+    @property
+    def is_verdict(self) -> bool:
+        """Whether a dry run that ends so says that the real request would be refused too.
+
+        A webhook that supports no dry run refuses only that.
+        """
+        return self.status in _VERDICTS and not _NOT_TRIED.search(self.message)
 
 
 @dataclasses.dataclass(frozen=True)

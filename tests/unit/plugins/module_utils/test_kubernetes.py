@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import copy
 import dataclasses
 import json
@@ -20,6 +21,7 @@ from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure im
 from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._kubernetes_client import (
     Connection,
     KubernetesClient,
+    KubernetesRefused,
     connect,
     explained,
     needed_right,
@@ -645,6 +647,69 @@ RANGE = 'pods "p" is forbidden: maximum memory usage per Container is 100Mi, but
 def test_a_refusal_by_policy_is_no_missing_right(status, message, category, word):
     found, remedy = explained("POST", "/apis/batch/v1/namespaces/n/jobs", status, message)
     assert (found, word in remedy) == (category, True), remedy
+
+
+def refused(status: int, message: str, reason: str = "") -> KubernetesRefused:
+    return KubernetesRefused(message, "", "bad_settings", status, reason)
+
+
+class TestTrial:
+    """A Job is shown to the server before its run is claimed."""
+
+    JOBS = "/apis/batch/v1/namespaces/flows/jobs"
+
+    @pytest.fixture
+    def place(self, monkeypatch):
+        """An infrastructure, what was sent from it, and the answers to that."""
+        client = KubernetesClient(types.SimpleNamespace(host="https://cluster.example.com", verify_ssl=True), None)
+        sent, answers = [], {}
+
+        def post(path, body, **query):
+            sent.append((path, body["metadata"]["name"], query))
+            if "error" in answers:
+                raise answers["error"]
+            return body
+
+        monkeypatch.setattr(client, "post", post)
+        monkeypatch.setattr(client, "get", lambda _path, **_query: {"major": "1", "minor": "33"})
+        return _kubernetes.KubernetesInfrastructure(client, "flows"), sent, answers
+
+    def test_once_for_each_specification(self, place):
+        infrastructure, sent, _answers = place
+        launches = [dataclasses.replace(launch(), key=AttemptKey(str(uuid.uuid4()), 1)) for _number in range(20)]
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            list(pool.map(infrastructure.provide, launches))
+        (one,) = sent
+        assert (one[0], one[2]) == (self.JOBS, {"dryRun": "All"})
+        infrastructure.provide(dataclasses.replace(launch(), spec_hash="1" * 64))
+        assert len(sent) == 2
+
+    def test_a_refusal_is_for_all_that_are_alike(self, place):
+        infrastructure, sent, answers = place
+        answers["error"] = refused(422, "spec.suspend: Invalid value")
+        for _run in range(2):
+            with pytest.raises(KubernetesRefused, match="Invalid value"):
+                infrastructure.provide(launch())
+        assert len(sent) == 1
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            refused(400, 'admission webhook "w.example.com" does not support dry run'),
+            refused(409, "jobs.batch exists", "AlreadyExists"),
+            refused(409, "try again", "Conflict"),
+            refused(429, "too many requests"),
+            refused(500, "failed calling webhook"),
+            InfrastructureUnreachable("no answer"),
+        ],
+        ids=str,
+    )
+    def test_what_the_server_cannot_tell_keeps_nothing_back(self, place, error):
+        infrastructure, sent, answers = place
+        answers["error"] = error
+        infrastructure.provide(launch())
+        infrastructure.provide(launch())
+        assert len(sent) == 1
 
 
 def test_an_answer_that_is_no_list_is_no_empty_list(monkeypatch):
