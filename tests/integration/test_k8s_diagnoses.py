@@ -218,7 +218,7 @@ def test_somebody_deletes_it(start_playbook: StartPlaybook, namespace: Namespace
     # The engine may get to tell the server itself that it was asked to end, before its pod is gone.
     told = ("pod_deleted", "infrastructure_gone", "killed_by_signal")
     assert run["diagnosis"]["category"] in told, run["diagnosis"]
-    assert len(namespace.objects("pods", run_id)) == 0
+    wait_until(lambda: not namespace.objects("pods", run_id), "the pod's end, with no other in its place", 60)
 
 
 def test_quota(run_playbook: RunPlaybook, namespace: Namespace) -> None:
