@@ -133,6 +133,60 @@ def test_a_container_that_somebody_removed_is_a_crash_with_that_reason(
     assert (rest.state_type(run.id), run.executions) == ("CRASHED", 1)
 
 
+def test_a_container_of_an_image_that_was_committed_is_not_the_run(
+    start_playbook: StartPlaybook, rest: PrefectRest, api_url: str, tmp_path: Path
+) -> None:
+    """The image took the labels along, and all its containers have them."""
+    (run,) = counted_runs(rest, tmp_path, 1, sleep=300)
+    copy = f"flowops-test/copy:{run.id}"
+    play = start_playbook(docker_task(api_url, flow_run_id=run.id, volumes=volume(tmp_path)), hosts=hosts())
+    wait_until(lambda: run.executions, "the flow's body")
+    original = container_of(run.id)["Id"]
+    docker("commit", "--pause=false", original, copy)
+    created = docker("create", copy).strip()
+    try:
+        docker("rm", "--force", original)
+        assert diagnosis(play.wait())["category"] == "infrastructure_gone"
+    finally:
+        docker("rm", "--force", created)
+        docker("rmi", copy)
+
+
+def test_a_container_that_somebody_renamed_is_still_the_run(
+    start_playbook: StartPlaybook, run_playbook: RunPlaybook, rest: PrefectRest, api_url: str, tmp_path: Path
+) -> None:
+    ends, is_cancelled = counted_runs(rest, tmp_path, 2, sleep=10)
+    tasks = [docker_task(api_url, flow_run_id=run.id, volumes=volume(tmp_path)) for run in (ends, is_cancelled)]
+    plays = [start_playbook(task, hosts=hosts()) for task in tasks]
+    for run in (ends, is_cancelled):
+        wait_until(lambda run=run: run.executions, "the flow's body")
+        docker("rename", container_of(run.id)["Id"], f"renamed-{run.id}")
+    run_playbook(docker_task(api_url, flow_run_id=is_cancelled.id, state="cancelled"), hosts=hosts()).check()
+    assert not is_running(is_cancelled.id)
+    end = plays[0].wait().check().last["run"]
+    assert (end["phase"], rest.state_type(ends.id), ends.executions) == ("succeeded", "COMPLETED", 1)
+    assert (plays[1].wait().last["run"]["phase"], rest.state_type(is_cancelled.id)) == ("cancelled", "CANCELLED")
+
+
+def test_a_restart_policy_given_to_a_live_container_changes_nothing_about_its_end(
+    start_playbook: StartPlaybook, run_playbook: RunPlaybook, rest: PrefectRest, api_url: str, tmp_path: Path
+) -> None:
+    (run,) = counted_runs(rest, tmp_path, 1, sleep=5)
+    task = docker_task(api_url, flow_run_id=run.id, volumes=volume(tmp_path))
+    play = start_playbook(task, hosts=hosts())
+    wait_until(lambda: run.executions, "the flow's body")
+    container = container_of(run.id)["Id"]
+    docker("update", "--restart", "always", container)
+    end = play.wait().check()
+    assert (end.last["run"]["phase"], rest.state_type(run.id)) == ("succeeded", "COMPLETED")
+    assert "docker update --restart no" in end.output
+    wait_until(lambda: container_of(run.id)["RestartCount"] > 1, "the engine's starting it again")
+    assert run.executions == 1
+    cleared = docker_task(api_url, flow_run_id=run.id, volumes=volume(tmp_path), auto_remove=True)
+    assert run_playbook(cleared, hosts=hosts()).check().last["run"]["phase"] == "succeeded"
+    assert containers_of(run.id) == []
+
+
 @pytest.mark.parametrize(
     ("options", "category", "says"),
     [

@@ -113,6 +113,7 @@ class DockerInfrastructure(Infrastructure):
         self._over: dict[str, Observation] = {}
         self._stopped: set[AttemptKey] = set()
         self._states: dict[str, t.Any] = {}
+        self._image_tokens: dict[str, str] = {}
         self._output: dict[AttemptKey, bytes] = {}
         self._warnings: list[str] = []
 
@@ -162,9 +163,34 @@ class DockerInfrastructure(Infrastructure):
         with self._connection.explained("containers"):
             entries = self._client.containers(all=True, filters={"label": [f"{RUN_LABEL}{one}", ATTEMPT_LABEL]})
         pairs = [(key_of(entry.get("Labels") or {}), entry) for entry in entries]
-        own = [(key, entry) for key, entry in pairs if key is not None and _has_our_name(key, entry)]
+        labelled = [(key, entry) for key, entry in pairs if key is not None]
+        named = {key for key, entry in labelled if _has_our_name(key, entry)}
+        own = [
+            (key, entry)
+            for key, entry in labelled
+            if _has_our_name(key, entry) or (key not in named and self._was_renamed(entry))
+        ]
         self._states = {entry["Id"]: entry["State"] for _key, entry in own}
         return own
+
+    def _was_renamed(self, entry: t.Mapping[str, t.Any]) -> bool:
+        """A container with our labels and another name is ours, unless it has the labels from its image.
+
+        Whoever commits a container copies its labels into the image, and so into all containers of that image.
+        """
+        image = str(entry.get("ImageID"))
+        if image not in self._image_tokens:
+            self._image_tokens[image] = self._image_labels(image).get(TOKEN_LABEL, "")
+        return bool(self._image_tokens[image] != entry["Labels"][TOKEN_LABEL])
+
+    def _image_labels(self, image: str) -> dict[str, str]:
+        with self._connection.explained(image):
+            try:
+                return (self._client.inspect_image(image).get("Config") or {}).get("Labels") or {}
+            except Exception as error:
+                if self._connection.is_missing(error):
+                    return {}
+                raise
 
     def _observed(self, key: AttemptKey, entry: dict[str, t.Any]) -> Observation | None:
         seen = listed(entry, key, self._base_url, self._host)
@@ -175,6 +201,7 @@ class DockerInfrastructure(Infrastructure):
             details = self._inspect(entry["Id"])
             if details is None:
                 return None
+            self._warn_of_restarts(details)
             stopped = key in self._stopped
             self._over[entry["Id"]] = inspected(details, key, self._base_url, self._host, stopped)
         return self._over[entry["Id"]]
@@ -190,11 +217,20 @@ class DockerInfrastructure(Infrastructure):
                 raise
 
     def _own(self, key: AttemptKey) -> dict[str, t.Any] | None:
-        """The attempt's container, which has its name and its labels."""
+        """The attempt's container, which has its labels, and its name unless somebody renamed it."""
         found = self._inspect(container_name(key))
-        if found is None or key_of((found.get("Config") or {}).get("Labels") or {}) != key:
-            return None
-        return found
+        if found is not None and key_of((found.get("Config") or {}).get("Labels") or {}) == key:
+            return found
+        renamed = [entry["Id"] for other, entry in self._list([key.flow_run_id]) if other == key]
+        return self._inspect(renamed[0]) if renamed else None
+
+    def _warn_of_restarts(self, details: t.Mapping[str, t.Any]) -> None:
+        if _restarts(details):
+            name = str(details.get("Name", "")).lstrip("/")
+            self._warnings.append(
+                f"{name}: somebody gave this container a restart policy. No start of it runs the flow again, but the"
+                f" engine goes on starting it; end that with 'docker update --restart no {name}'."
+            )
 
     # --- creating ------------------------------------------------------------------------------------------------
 
@@ -358,6 +394,7 @@ class DockerInfrastructure(Infrastructure):
             return
         self._stopped.add(key)
         self._over.pop(found["Id"], None)
+        self._end_restarts(found)
         if not _is_over(found):
             self._signal(found["Id"], Guard.STOP.name)
             if not self._ended(found["Id"], grace):
@@ -367,6 +404,15 @@ class DockerInfrastructure(Infrastructure):
                     f"{container_name(key)} does not end although it was told to and then killed.",
                     "Look at the engine's log, and at processes of the container that hang in the kernel.",
                 )
+
+    def _end_restarts(self, found: t.Mapping[str, t.Any]) -> None:
+        """Else what is stopped starts again, and what waits for its next start cannot be removed."""
+        if not _restarts(found):
+            return
+        with self._connection.explained(found["Id"]):
+            self._client.update_container(found["Id"], restart_policy={"Name": "no"})
+            if _is_over(found):
+                self._client.stop(found["Id"], timeout=0)
 
     def _signal(self, container: str, name: str) -> None:
         """A paused container hears a signal when it goes on; one that has ended hears none."""
@@ -397,6 +443,7 @@ class DockerInfrastructure(Infrastructure):
             return False
         if not _is_over(found):
             raise InfrastructureError(f"{container_name(key)} is not finished.", "Stop it first (state: cancelled).")
+        self._end_restarts(found)
         with self._connection.explained(container_name(key)):
             try:
                 self._client.remove_container(found["Id"], v=True)
@@ -495,14 +542,20 @@ class DockerInfrastructure(Infrastructure):
 
 
 def _has_our_name(key: AttemptKey, entry: t.Mapping[str, t.Any]) -> bool:
-    """Labels alone are copied by whoever commits a container; an entry's names begin with a slash."""
+    """An entry's names begin with a slash."""
     return f"/{container_name(key)}" in (entry.get("Names") or ())
 
 
 def _is_over(details: t.Mapping[str, t.Any]) -> bool:
     """Nothing of it runs; one that never started counts."""
     state = details.get("State") or {}
-    return str(state.get("Status")) in ("created", "exited", "dead")
+    return str(state.get("Status")) in ("created", "exited", "dead", "restarting")
+
+
+def _restarts(details: t.Mapping[str, t.Any]) -> bool:
+    """Ours are created without a restart policy."""
+    policy = (details.get("HostConfig") or {}).get("RestartPolicy") or {}
+    return policy.get("Name") not in (None, "", "no")
 
 
 def _masked_variable(entry: str, secret_names: t.Collection[str]) -> str:

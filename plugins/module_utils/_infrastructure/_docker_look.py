@@ -34,7 +34,8 @@ _PRESENCES = {
     "created": Presence.PREPARED,
     "running": Presence.LIVE,
     "paused": Presence.LIVE,
-    "restarting": Presence.LIVE,
+    # It ended and waits for the engine to start it again, which the gate makes harmless.
+    "restarting": Presence.FINISHED,
     "removing": Presence.STOPPING,
     "exited": Presence.FINISHED,
     "dead": Presence.FINISHED,

@@ -389,7 +389,7 @@ class TestLook:
             ("created", Presence.PREPARED),
             ("running", Presence.LIVE),
             ("paused", Presence.LIVE),
-            ("restarting", Presence.LIVE),
+            ("restarting", Presence.FINISHED),
             ("removing", Presence.STOPPING),
             ("exited", Presence.FINISHED),
             ("dead", Presence.FINISHED),
