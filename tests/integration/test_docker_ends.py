@@ -27,7 +27,7 @@ from containers import (
     run_containers,
     volume,
 )
-from engine_proxy import NoStartProxy
+from engine_proxy import BeforeOutputProxy, NoStartProxy
 from prefect_rest import PrefectRest
 from scenarios import wait_until
 
@@ -38,6 +38,7 @@ def diagnosis(play: Any) -> dict[str, Any]:
     """Why a play with one run failed."""
     assert play.rc != 0, play.output
     found: dict[str, Any] = play.last["run"]["diagnosis"]
+    assert found, play.output
     return found
 
 
@@ -130,6 +131,22 @@ def test_a_container_that_somebody_removed_is_a_crash_with_that_reason(
     wait_until(lambda: run.executions, "the flow's body")
     docker("rm", "--force", container_of(run.id)["Id"])
     assert diagnosis(play.wait())["category"] == "infrastructure_gone"
+    assert (rest.state_type(run.id), run.executions) == ("CRASHED", 1)
+
+
+def test_a_container_that_is_removed_while_its_output_is_read_is_a_crash_with_that_reason(
+    start_playbook: StartPlaybook, rest: PrefectRest, api_url: str, tmp_path: Path
+) -> None:
+    (run,) = counted_runs(rest, tmp_path, 1, sleep=300)
+
+    def remove() -> None:
+        for container in containers_of(run.id) if run.executions else ():
+            docker("rm", "--force", container["Id"])
+
+    with BeforeOutputProxy(tmp_path / "engine.sock", remove) as proxy:
+        task = docker_task(api_url, flow_run_id=run.id, volumes=volume(tmp_path), docker_host=proxy.host)
+        play = start_playbook(task, hosts=hosts()).wait()
+    assert diagnosis(play)["category"] == "infrastructure_gone"
     assert (rest.state_type(run.id), run.executions) == ("CRASHED", 1)
 
 

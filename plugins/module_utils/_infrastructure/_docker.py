@@ -43,6 +43,7 @@ from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._d
     OUTPUT_ELSEWHERE,
     Connection,
     sdk,
+    status_of,
     words,
 )
 from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._docker_look import (
@@ -79,6 +80,9 @@ _STOP_PATIENCE = 30.0
 _WAIT_FIRST, _WAIT_LAST, _WAIT_GROWTH = 0.25, 1.0, 1.2
 #: Status of a start; 304 says that it ran already.
 _STARTED = 204
+#: What it answers about a container that is gone, or on its way out.
+_GONE = (404, 409)
+_REMOVAL_UNDER_WAY = "is already in progress"
 _CONTAINER_ID = re.compile("[0-9a-f]{64}")
 _READ = 64 * 1024
 #: Nobody asks for the output of a finished container again: so often it is read when the engine breaks off.
@@ -325,7 +329,7 @@ class DockerInfrastructure(Infrastructure):
             try:
                 made = self._client.create_container_from_config(self._body(spec), spec.name)
             except Exception as error:
-                if getattr(getattr(error, "response", None), "status_code", 0) == 409:
+                if status_of(error) == 409:
                     return None
                 raise
         return str(made["Id"])
@@ -423,7 +427,7 @@ class DockerInfrastructure(Infrastructure):
                     self._client.unpause(container)
                 self._client.kill(container, name)
             except Exception as error:
-                if getattr(getattr(error, "response", None), "status_code", 0) not in (404, 409):
+                if status_of(error) not in _GONE:
                     raise
 
     def _ended(self, container: str, patience: float) -> bool:
@@ -448,7 +452,7 @@ class DockerInfrastructure(Infrastructure):
             try:
                 self._client.remove_container(found["Id"], v=True)
             except Exception as error:
-                if not self._connection.is_missing(error):
+                if not (self._connection.is_missing(error) or _REMOVAL_UNDER_WAY in words(error)):
                     raise
         return True
 
@@ -498,10 +502,14 @@ class DockerInfrastructure(Infrastructure):
 
     @contextlib.contextmanager
     def _reading(self, container: str) -> t.Iterator[None]:
-        """Output that the engine sends elsewhere is missing; that says nothing about the run."""
+        """Output may be gone with its container, or the engine sends it elsewhere; that says nothing about the run."""
         try:
             with self._connection.explained(f"{container[:12]}: output"):
-                yield
+                try:
+                    yield
+                except Exception as error:
+                    if status_of(error) not in _GONE:
+                        raise
         except InfrastructureError as error:
             if error.category != OUTPUT_ELSEWHERE:
                 raise

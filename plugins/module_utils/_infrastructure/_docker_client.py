@@ -307,6 +307,11 @@ def _takes_hostname(docker: t.Any) -> bool:
     return "assert_hostname" in docker.tls.TLSConfig.__init__.__code__.co_varnames
 
 
+def status_of(error: Exception) -> int:
+    """The HTTP status that an engine refused with; 0 for an error of another kind."""
+    return int(getattr(getattr(error, "response", None), "status_code", 0))
+
+
 def words(error: BaseException) -> str:
     """What an engine or a library says, on one short line."""
     text = str(getattr(error, "explanation", None) or error) or type(error).__name__
