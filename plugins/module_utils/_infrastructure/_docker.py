@@ -52,6 +52,7 @@ from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._d
     key_of,
     listed,
     moment,
+    presence_of,
 )
 from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._docker_pull import Images
 from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._docker_spec import (
@@ -117,7 +118,6 @@ class DockerInfrastructure(Infrastructure):
         self._over: dict[str, Observation] = {}
         self._stopped: set[AttemptKey] = set()
         self._states: dict[str, t.Any] = {}
-        self._image_tokens: dict[str, str] = {}
         self._output: dict[AttemptKey, bytes] = {}
         self._warnings: list[str] = []
 
@@ -162,6 +162,12 @@ class DockerInfrastructure(Infrastructure):
         return {key: seen for key, seen in looks if seen is not None}
 
     def _list(self, flow_run_ids: t.Sequence[str]) -> list[tuple[AttemptKey, dict[str, t.Any]]]:
+        """A look, with which the next ones are compared."""
+        own = self._entries(flow_run_ids)
+        self._states = {entry["Id"]: entry["State"] for _key, entry in own}
+        return own
+
+    def _entries(self, flow_run_ids: t.Sequence[str]) -> list[tuple[AttemptKey, dict[str, t.Any]]]:
         """All of our containers, or those of one run: an engine cannot be asked for one label or another."""
         one = f"={flow_run_ids[0]}" if len(flow_run_ids) == 1 else ""
         with self._connection.explained("containers"):
@@ -169,32 +175,19 @@ class DockerInfrastructure(Infrastructure):
         pairs = [(key_of(entry.get("Labels") or {}), entry) for entry in entries]
         labelled = [(key, entry) for key, entry in pairs if key is not None]
         named = {key for key, entry in labelled if _has_our_name(key, entry)}
-        own = [
+        return [
             (key, entry)
             for key, entry in labelled
             if _has_our_name(key, entry) or (key not in named and self._was_renamed(entry))
         ]
-        self._states = {entry["Id"]: entry["State"] for _key, entry in own}
-        return own
 
     def _was_renamed(self, entry: t.Mapping[str, t.Any]) -> bool:
         """A container with our labels and another name is ours, unless it has the labels from its image.
 
         Whoever commits a container copies its labels into the image, and so into all containers of that image.
         """
-        image = str(entry.get("ImageID"))
-        if image not in self._image_tokens:
-            self._image_tokens[image] = self._image_labels(image).get(TOKEN_LABEL, "")
-        return bool(self._image_tokens[image] != entry["Labels"][TOKEN_LABEL])
-
-    def _image_labels(self, image: str) -> dict[str, str]:
-        with self._connection.explained(image):
-            try:
-                return (self._client.inspect_image(image).get("Config") or {}).get("Labels") or {}
-            except Exception as error:
-                if self._connection.is_missing(error):
-                    return {}
-                raise
+        from_image = self._images.labels(str(entry.get("ImageID")))
+        return from_image.get(TOKEN_LABEL) != str(entry["Labels"][TOKEN_LABEL])
 
     def _observed(self, key: AttemptKey, entry: dict[str, t.Any]) -> Observation | None:
         seen = listed(entry, key, self._base_url, self._host)
@@ -205,9 +198,10 @@ class DockerInfrastructure(Infrastructure):
             details = self._inspect(entry["Id"])
             if details is None:
                 return None
-            self._warn_of_restarts(details)
             stopped = key in self._stopped
-            self._over[entry["Id"]] = inspected(details, key, self._base_url, self._host, stopped)
+            over = self._over[entry["Id"]] = inspected(details, key, self._base_url, self._host, stopped)
+            if _restarts(details):
+                self._warn_of_restarts(over.name)
         return self._over[entry["Id"]]
 
     def _inspect(self, container: str) -> dict[str, t.Any] | None:
@@ -225,16 +219,14 @@ class DockerInfrastructure(Infrastructure):
         found = self._inspect(container_name(key))
         if found is not None and key_of((found.get("Config") or {}).get("Labels") or {}) == key:
             return found
-        renamed = [entry["Id"] for other, entry in self._list([key.flow_run_id]) if other == key]
+        renamed = [entry["Id"] for other, entry in self._entries([key.flow_run_id]) if other == key]
         return self._inspect(renamed[0]) if renamed else None
 
-    def _warn_of_restarts(self, details: t.Mapping[str, t.Any]) -> None:
-        if _restarts(details):
-            name = str(details.get("Name", "")).lstrip("/")
-            self._warnings.append(
-                f"{name}: somebody gave this container a restart policy. No start of it runs the flow again, but the"
-                f" engine goes on starting it; end that with 'docker update --restart no {name}'."
-            )
+    def _warn_of_restarts(self, name: str) -> None:
+        self._warnings.append(
+            f"{name}: somebody gave this container a restart policy. No start of it runs the flow again, but the"
+            f" engine goes on starting it; end that with 'docker update --restart no {name}'."
+        )
 
     # --- creating ------------------------------------------------------------------------------------------------
 
@@ -505,15 +497,12 @@ class DockerInfrastructure(Infrastructure):
         """Output may be gone with its container, or the engine sends it elsewhere; that says nothing about the run."""
         try:
             with self._connection.explained(f"{container[:12]}: output"):
-                try:
-                    yield
-                except Exception as error:
-                    if status_of(error) not in _GONE:
-                        raise
+                yield
         except InfrastructureError as error:
-            if error.category != OUTPUT_ELSEWHERE:
+            if error.category == OUTPUT_ELSEWHERE:
+                self._warnings.append(f"{error.message} {error.remedy}")
+            elif status_of(error.__cause__) not in _GONE:
                 raise
-            self._warnings.append(f"{error.message} {error.remedy}")
 
     def read_log_tail(self, key: AttemptKey, lines: int) -> LogChunk:
         """See :meth:`Infrastructure.read_log_tail`."""
@@ -557,7 +546,7 @@ def _has_our_name(key: AttemptKey, entry: t.Mapping[str, t.Any]) -> bool:
 def _is_over(details: t.Mapping[str, t.Any]) -> bool:
     """Nothing of it runs; one that never started counts."""
     state = details.get("State") or {}
-    return str(state.get("Status")) in ("created", "exited", "dead", "restarting")
+    return presence_of(str(state.get("Status"))) in (Presence.PREPARED, Presence.FINISHED)
 
 
 def _restarts(details: t.Mapping[str, t.Any]) -> bool:

@@ -307,7 +307,7 @@ def _takes_hostname(docker: t.Any) -> bool:
     return "assert_hostname" in docker.tls.TLSConfig.__init__.__code__.co_varnames
 
 
-def status_of(error: Exception) -> int:
+def status_of(error: BaseException | None) -> int:
     """The HTTP status that an engine refused with; 0 for an error of another kind."""
     return int(getattr(getattr(error, "response", None), "status_code", 0))
 

@@ -58,7 +58,7 @@ def listed(entry: t.Mapping[str, t.Any], key: AttemptKey, base_url: str, host: s
     state = str(entry.get("State", ""))
     return Observation(
         key=key,
-        presence=_PRESENCES.get(state, Presence.UNKNOWN),
+        presence=presence_of(state),
         token=labels.get(TOKEN_LABEL, ""),
         spec_hash=labels.get(SPEC_LABEL, ""),
         identifier=identifier(base_url, str(entry["Id"])),
@@ -69,6 +69,11 @@ def listed(entry: t.Mapping[str, t.Any], key: AttemptKey, base_url: str, host: s
         api_url=labels.get(API_LABEL, ""),
         evidence={"paused": True} if state == "paused" else {},
     )
+
+
+def presence_of(status: str) -> Presence:
+    """What an engine's word for a container's state means."""
+    return _PRESENCES.get(status, Presence.UNKNOWN)
 
 
 def identifier(base_url: str, container_id: str) -> str:
@@ -83,7 +88,7 @@ def inspected(found: t.Mapping[str, t.Any], key: AttemptKey, base_url: str, host
     """
     config, state = found.get("Config") or {}, found.get("State") or {}
     labels = config.get("Labels") or {}
-    presence = _PRESENCES.get(str(state.get("Status", "")), Presence.UNKNOWN)
+    presence = presence_of(str(state.get("Status", "")))
     started, finished = moment(state.get("StartedAt")), moment(state.get("FinishedAt"))
     code = int(state.get("ExitCode") or 0) if presence is Presence.FINISHED else None
     evidence = _evidence(found, code, stopped, labels, started, finished) if code is not None else {}

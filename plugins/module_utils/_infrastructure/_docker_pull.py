@@ -54,7 +54,7 @@ class Images:
         self.seconds: dict[str, float] = {}
         self._locks: dict[str, threading.Lock] = {}
         self._outcomes: dict[str, FlowopsError | None] = {}
-        self._details: dict[str, dict[str, t.Any]] = {}
+        self._configs: dict[str, dict[str, t.Any]] = {}
 
     def _inspect(self, image: str) -> dict[str, t.Any] | None:
         with self._connection.explained(f"image {image}"):
@@ -83,12 +83,19 @@ class Images:
 
     def runs_as_root(self, image: str) -> bool:
         """Whether a container of this image is root's unless told otherwise; an image that is not there is taken so."""
-        if image not in self._details:
+        return is_root(str(self._config(image).get("User") or "root"))
+
+    def labels(self, image: str) -> dict[str, str]:
+        """What its containers have as labels without being given them; none of an image that is not there."""
+        return self._config(image).get("Labels") or {}
+
+    def _config(self, image: str) -> dict[str, t.Any]:
+        if image not in self._configs:
             found = self._inspect(image)
             if found is None:
-                return True
-            self._details[image] = found
-        return is_root(str((self._details[image].get("Config") or {}).get("User") or "root"))
+                return {}
+            self._configs[image] = found.get("Config") or {}
+        return self._configs[image]
 
     def decision(self, image: str, policy: str | None) -> str:
         """In words, for previews."""
