@@ -18,7 +18,6 @@ import time
 import typing as t
 import uuid
 
-from ansible_collections.flowops.prefect.plugins.module_utils._bootstrap import EXIT_REFUSED
 from ansible_collections.flowops.prefect.plugins.module_utils._decide import (
     VOID_CANCELLED,
     VOID_FAILED,
@@ -75,6 +74,9 @@ API_RETRY = 5.0
 MOST_STEPS = 16
 
 _WAITING = (Step.WAIT, Step.FOLLOW)
+
+#: An engine that reached its flow's end exits with 0, or with 1 where the flow failed; ``None`` says nothing.
+_EXITS_OF_ENGINES = (None, 0, 1)
 
 
 def promised_start(start_timeout: float) -> float:
@@ -654,7 +656,7 @@ def _presences(tracked: Tracked) -> dict[int, tuple[Presence, t.Any]]:
 def _tells_half(seen: Observation) -> bool:
     """Whether the end of a run needs the ledger beside what is seen here.
 
-    A later attempt; an engine that was refused (somebody else ran it).
+    A later attempt; an engine that was refused, or that ended as none does by itself (somebody else may have run it).
     """
-    refused = seen.exit_code == EXIT_REFUSED or seen.evidence.get("bootstrap", {}).get("event") == "refused"
-    return seen.key.number > 1 or refused
+    refused = seen.evidence.get("bootstrap", {}).get("event") == "refused"
+    return seen.key.number > 1 or refused or seen.exit_code not in _EXITS_OF_ENGINES
