@@ -26,7 +26,12 @@ from ansible_collections.flowops.prefect.plugins.module_utils._errors import (
 )
 from ansible_collections.flowops.prefect.plugins.module_utils._reconcile import Tracked
 from ansible_collections.flowops.prefect.plugins.module_utils._task import RunRequest, Task
-from ansible_collections.flowops.prefect.plugins.module_utils._together import LONGEST_PAUSE, answer, prediction
+from ansible_collections.flowops.prefect.plugins.module_utils._together import (
+    LONGEST_PAUSE,
+    RunnerOf,
+    answer,
+    prediction,
+)
 
 if t.TYPE_CHECKING:
     from ansible_collections.flowops.prefect.plugins.module_utils._runner_module import TaskRunner
@@ -54,13 +59,18 @@ class PoolWork:
     poll_interval: float
 
 
+def agent_of(work: PoolWork) -> t.Callable[[RunnerOf, bool, bool], dict[str, t.Any]]:
+    """What does the work of an agent, see ``_together.Work``."""
+    return lambda runner_of, check_mode, diff_mode: AgentCycle(work, runner_of, check_mode).run(diff_mode)
+
+
 class AgentCycle:
     """See above.
 
     :arg runner_of: makes what deals with the runs on one infrastructure.
     """
 
-    def __init__(self, work: PoolWork, runner_of: t.Callable[[str, Task], TaskRunner], check_mode: bool) -> None:
+    def __init__(self, work: PoolWork, runner_of: RunnerOf, check_mode: bool) -> None:
         self._work = work
         self._agent = work.agent
         self._agent.check_mode = check_mode

@@ -11,7 +11,8 @@ from __future__ import annotations
 import datetime
 import typing as t
 
-from ansible_collections.flowops.prefect.plugins.module_utils._kinds import KINDS, as_text, each, indexed
+from ansible_collections.flowops.prefect.plugins.module_utils._checks import RUNNER_KINDS, Kinds
+from ansible_collections.flowops.prefect.plugins.module_utils._kinds import KINDS, as_text, each, indexed, word_at
 from ansible_collections.flowops.prefect.plugins.module_utils._prefect_api._objects import STATE_TYPES
 from ansible_collections.flowops.prefect.plugins.module_utils._problems import (
     described,
@@ -92,13 +93,6 @@ def _schedule(raw: dict[t.Any, t.Any], path: str) -> dict[str, t.Any]:
     return entry
 
 
-def _word(value: t.Any, path: str) -> str:
-    text = value.strip() if isinstance(value, str) else ""
-    if not text:
-        fail(f"is {described(value)}, not a text", "Put the value in quotes.", path)
-    return text
-
-
 def _seconds(value: t.Any, path: str) -> float:
     number = as_text(value) if not isinstance(value, float) else str(value)
     try:
@@ -142,11 +136,11 @@ def _date(value: t.Any, path: str) -> str:
 
 
 _SCHEDULE_CHECKS: dict[str, t.Callable[[t.Any, str], t.Any]] = {
-    "cron": _word,
-    "rrule": _word,
+    "cron": word_at,
+    "rrule": word_at,
     "interval": _seconds,
-    "timezone": _word,
-    "slug": _word,
+    "timezone": word_at,
+    "slug": word_at,
     "day_or": _flag,
     "active": _flag,
     "max_scheduled_runs": _count,
@@ -168,15 +162,11 @@ def _moment(value: str) -> str:
     return aware.astimezone(datetime.timezone.utc).isoformat().replace("+00:00", "Z")
 
 
-def _words(values: list[t.Any]) -> list[str]:
-    return each(indexed(values), lambda path, value: _word(value, path))
-
-
 def _states(values: list[t.Any]) -> list[str]:
     """Words in capitals are types. Names are anything; those of Prefect's own begin with a capital."""
 
     def one(path: str, value: t.Any) -> str:
-        word = _word(value, path)
+        word = word_at(value, path)
         if word not in STATE_TYPES and (word.isupper() or (word.upper() in STATE_TYPES and word.islower())):
             fail(f"is {described(value)}, which is no type of state", did_you_mean(word, STATE_TYPES), path)
         return word
@@ -185,10 +175,12 @@ def _states(values: list[t.Any]) -> list[str]:
 
 
 def _deployments(values: list[t.Any]) -> list[str]:
-    return each(indexed(values), lambda path, value: t.cast("str", KINDS["deployment"](_word(value, path))))
+    return each(indexed(values), lambda path, value: t.cast("str", KINDS["deployment"](word_at(value, path))))
 
 
-CATALOG_KINDS: dict[str, t.Callable[[t.Any], t.Any]] = {
+#: The check of every ``kind`` among the fields of management modules.
+CATALOG_KINDS: Kinds = {
+    **RUNNER_KINDS,
     "object_name": _name,
     "line": _line,
     "entrypoint": _entrypoint,
@@ -196,7 +188,6 @@ CATALOG_KINDS: dict[str, t.Callable[[t.Any], t.Any]] = {
     "steps": _steps,
     "schedules": _schedules,
     "moment": _moment,
-    "words": _words,
     "states": _states,
     "deployments": _deployments,
 }

@@ -11,6 +11,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.flowops.prefect.plugins.module_utils._catalog_fields import NEW_RUN, TABLES
+from ansible_collections.flowops.prefect.plugins.module_utils._catalog_kinds import CATALOG_KINDS
 from ansible_collections.flowops.prefect.plugins.module_utils._checks import clean_all
 from ansible_collections.flowops.prefect.plugins.module_utils._flow_runner import JOB_VARIABLE, checked
 from ansible_collections.flowops.prefect.plugins.module_utils._kinds import template_fields
@@ -25,7 +26,7 @@ _INTERPRETERS = ("python", "virtualenv", "condaenv")
 def check_options(name: str, params: t.Mapping[str, t.Any]) -> tuple[Options, list[Problem]]:
     """The options of a management module, cleaned, and everything that is wrong with them."""
     table = TABLES[name]
-    options, bad, problems = clean_all(table.fields, params)
+    options, bad, problems = clean_all(table.fields, params, CATALOG_KINDS)
     problems.extend(_flow_runner(options))
     for option, fields in table.entries.items():
         entries = options.get(option)
@@ -36,7 +37,7 @@ def check_options(name: str, params: t.Mapping[str, t.Any]) -> tuple[Options, li
             if not isinstance(raw, dict):
                 problems.append(Problem(path, "is no mapping", "Write '- name: …'."))
                 continue
-            entry, _bad, found = clean_all(fields, raw)
+            entry, _bad, found = clean_all(fields, raw, CATALOG_KINDS)
             found = [*found, *_flow_runner(entry), *exclusive_problems(entry, fields)]
             problems.extend(problem.under(path) for problem in found)
             cleaned.append(entry)

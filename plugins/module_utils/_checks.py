@@ -17,7 +17,6 @@ import typing as t
 
 from ansible.module_utils.common.validation import check_type_dict
 
-from ansible_collections.flowops.prefect.plugins.module_utils._catalog_kinds import CATALOG_KINDS
 from ansible_collections.flowops.prefect.plugins.module_utils._container_kinds import CONTAINER_KINDS
 from ansible_collections.flowops.prefect.plugins.module_utils._fields import Field
 from ansible_collections.flowops.prefect.plugins.module_utils._kinds import INTEGER, KINDS, as_text, plain_dict
@@ -33,8 +32,10 @@ from ansible_collections.flowops.prefect.plugins.module_utils._problems import (
     unknown_option,
 )
 
-#: The check of every ``kind`` in the field table.
-ALL_KINDS = {**KINDS, **CONTAINER_KINDS, **KUBERNETES_KINDS, **CATALOG_KINDS}
+Kinds = t.Mapping[str, t.Callable[[t.Any], t.Any]]
+
+#: The check of every ``kind`` among the fields of runner modules.
+RUNNER_KINDS: Kinds = {**KINDS, **CONTAINER_KINDS, **KUBERNETES_KINDS}
 
 _TRUE = frozenset(("y", "yes", "on", "1", "true", "t"))
 _FALSE = frozenset(("n", "no", "off", "0", "false", "f"))
@@ -50,20 +51,20 @@ _TYPE_WORDS = {
 }
 
 
-def clean(field: Field, value: t.Any) -> t.Any:
+def clean(field: Field, value: t.Any, kinds: Kinds = RUNNER_KINDS) -> t.Any:
     """The value as the core works with it.
 
+    :arg kinds: the checks that the table of the field knows.
     :raises ProblemsError: with paths relative to the option.
     """
     converted = _converted(field, value)
     _check_size(field, converted)
     _check_choices(field, converted)
-    check = ALL_KINDS.get(field.kind)
-    return check(converted) if check else converted
+    return kinds[field.kind](converted) if field.kind else converted
 
 
 def clean_all(
-    fields: t.Iterable[Field], raw: t.Mapping[t.Any, t.Any]
+    fields: t.Iterable[Field], raw: t.Mapping[t.Any, t.Any], kinds: Kinds = RUNNER_KINDS
 ) -> tuple[dict[str, t.Any], dict[str, t.Any], list[Problem]]:
     """The values of a whole mapping of options.
 
@@ -77,7 +78,7 @@ def clean_all(
         if value is None:
             continue
         try:
-            good[field.name] = clean(field, value)
+            good[field.name] = clean(field, value, kinds)
         except ProblemsError as exc:
             bad[field.name] = value
             problems.extend(problem.under(field.name) for problem in exc.problems)

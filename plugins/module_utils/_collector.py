@@ -18,9 +18,15 @@ import gc
 import typing as t
 
 
-def leave_inherited() -> None:
-    """What there is now belongs to the controller: nothing of it will ever be garbage here."""
+def spare_collector() -> None:
+    """For a process that ends with its task: what it leaves behind goes with it."""
     gc.freeze()
+    gc.disable()
+
+
+def resume_collector() -> None:
+    """For one that goes on: what shipping left behind, the syntax trees of all sources, is cleared away soon."""
+    gc.enable()
 
 
 @contextlib.contextmanager

@@ -112,6 +112,18 @@ def indexed(values: t.Iterable[t.Any]) -> t.Iterator[tuple[str, t.Any]]:
     return ((f"[{index}]", value) for index, value in enumerate(values))
 
 
+def word_at(value: t.Any, path: str) -> str:
+    """A text that says something, without what is around it."""
+    text = value.strip() if isinstance(value, str) else ""
+    if not text:
+        fail(f"is {described(value)}, not a text", "Put the value in quotes.", path)
+    return text
+
+
+def _words(values: list[t.Any]) -> list[str]:
+    return each(indexed(values), lambda path, value: word_at(value, path))
+
+
 def _uuids(values: list[t.Any]) -> list[str]:
     def one(path: str, value: t.Any) -> str:
         if not isinstance(value, str):
@@ -422,6 +434,7 @@ KINDS: dict[str, t.Callable[[t.Any], t.Any]] = {
     "text": _text,
     "deployment": _deployment,
     "tags": _tags,
+    "words": _words,
     "artifact_keys": _artifact_keys,
     "rerun": _rerun,
     "parameters": _parameters,

@@ -99,10 +99,8 @@ def _done(work: Work, infrastructures: Infrastructures, check_mode: bool, diff_m
     def runner_of(kind: str, task: Task) -> TaskRunner:
         return TaskRunner(task, infrastructures[kind](task, check_mode), work.api, check_mode)
 
-    if work.pool is not None:
-        from ansible_collections.flowops.prefect.plugins.module_utils._agent_cycle import AgentCycle
-
-        return AgentCycle(work.pool, runner_of, check_mode).run(diff_mode)
+    if work.agent is not None:
+        return work.agent(runner_of, check_mode, diff_mode)
     runners = [runner_of(kind, task) for kind, task in work.tasks]
     if runners[0].task.state == RECONCILED:
         from ansible_collections.flowops.prefect.plugins.module_utils._place import reconcile_place

@@ -21,7 +21,6 @@ from ansible_collections.flowops.prefect.plugins.module_utils._result import LOG
 from ansible_collections.flowops.prefect.plugins.module_utils._task import RunRequest, Task
 
 if t.TYPE_CHECKING:
-    from ansible_collections.flowops.prefect.plugins.module_utils._agent_cycle import PoolWork
     from ansible_collections.flowops.prefect.plugins.module_utils._runner_module import TaskRunner
 
 #: Stands for a flow run that check mode does not create.
@@ -34,17 +33,22 @@ LONGEST_PAUSE = 30.0
 SLICE = 2.0
 
 
+#: Makes what deals with the runs of a task on one infrastructure, from the type of its flow runner.
+RunnerOf = t.Callable[[str, Task], "TaskRunner"]
+
+
 @dataclasses.dataclass(frozen=True)
 class Work:
     """What a module's options come down to.
 
     :arg tasks: with the types of their flow runners.
-    :arg pool: in the place of tasks, where an agent takes the runs that are due.
+    :arg agent: in the place of tasks, what takes up the runs that are due: in check mode or not, with a difference or
+        not. Only who can be an agent knows the code of one, since Ansible ships to the host whatever is named.
     """
 
     api: PrefectApi
     tasks: list[tuple[str, Task]]
-    pool: PoolWork | None = None
+    agent: t.Callable[[RunnerOf, bool, bool], dict[str, t.Any]] | None = None
 
 
 @dataclasses.dataclass

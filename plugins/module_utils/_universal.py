@@ -16,7 +16,7 @@ import json
 import typing as t
 
 from ansible_collections.flowops.prefect.plugins.module_utils._agent import Agent
-from ansible_collections.flowops.prefect.plugins.module_utils._agent_cycle import PoolWork
+from ansible_collections.flowops.prefect.plugins.module_utils._agent_cycle import PoolWork, agent_of
 from ansible_collections.flowops.prefect.plugins.module_utils._api_settings import api_settings
 from ansible_collections.flowops.prefect.plugins.module_utils._checks import clean_all
 from ansible_collections.flowops.prefect.plugins.module_utils._errors import ApiNotFound
@@ -92,7 +92,7 @@ def universal_work(params: t.Mapping[str, t.Any], runner_type: str, secrets: lis
     values = {field.name: options.get(field.name, field.default) for field in fields_of(runner_type)}
     api = connect(api_settings(api_options(values)))
     if any(name in options for name in AGENT_SOURCES):
-        return Work(api, [], _pool_work(options, values, api, secrets))
+        return Work(api, [], agent_of(_pool_work(options, values, api, secrets)))
     sources = JobSources(api.transport)
     tasks = _tasks(_Chooser(options, values, api, sources, None), named_runs(options), secrets)
     return Work(api, list(tasks.values()))

@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 import typing as t
 
+from ansible_collections.flowops.prefect.plugins.module_utils._collector import resume_collector
 from ansible_collections.flowops.prefect.plugins.module_utils._fields import AGENT_SOURCES
 from ansible_collections.flowops.prefect.plugins.plugin_utils._drain import drains
 from ansible_collections.flowops.prefect.plugins.plugin_utils._runner_action import (
@@ -35,6 +36,7 @@ class AgentAction(RunnerAction):
 
     def _serve(self, args: dict[str, t.Any]) -> dict[str, t.Any]:
         """Until its time is over, or for ever. What does not answer is asked again; what is wrong ends it."""
+        resume_collector()
         deadline = self._deadline(args)
         news = _News()
         changed = False

@@ -14,7 +14,7 @@ import typing as t
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.flowops.prefect.plugins.module_utils._catalog_fields import TABLES
-from ansible_collections.flowops.prefect.plugins.module_utils._collector import leave_inherited, uncollected
+from ansible_collections.flowops.prefect.plugins.module_utils._collector import spare_collector
 from ansible_collections.flowops.prefect.plugins.module_utils._fields import fallbacks_of
 from ansible_collections.flowops.prefect.plugins.module_utils._management import masked_params, problems_of
 
@@ -29,7 +29,7 @@ class ManagementAction(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         """Validate and execute."""
-        leave_inherited()
+        spare_collector()
         super().run(tmp, task_vars)
         args = dict(self._task.args)
         args.update(fallbacks_of(TABLES[self.module].fields, args, os.environ))
@@ -42,12 +42,11 @@ class ManagementAction(ActionBase):
                 "category": "bad_settings",
                 "invocation": {"module_args": masked_params(self.module, args)},
             }
-        with uncollected():
-            result: dict[str, t.Any] = self._execute_module(
-                module_name=f"flowops.prefect.{self.module}",
-                module_args={name: value for name, value in args.items() if value is not None},
-                # The module's parameters may hold values of environments: they must not reach the host's syslog.
-                task_vars=dict(task_vars or {}, ansible_no_target_syslog=True),
-                wrap_async=self._task.async_val,
-            )
+        result: dict[str, t.Any] = self._execute_module(
+            module_name=f"flowops.prefect.{self.module}",
+            module_args={name: value for name, value in args.items() if value is not None},
+            # The module's parameters may hold values of environments: they must not reach the host's syslog.
+            task_vars=dict(task_vars or {}, ansible_no_target_syslog=True),
+            wrap_async=self._task.async_val,
+        )
         return result

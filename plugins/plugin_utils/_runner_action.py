@@ -22,7 +22,7 @@ from ansible import constants
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.flowops.prefect.plugins.module_utils._collector import leave_inherited, uncollected
+from ansible_collections.flowops.prefect.plugins.module_utils._collector import resume_collector, spare_collector
 from ansible_collections.flowops.prefect.plugins.module_utils._fields import (
     accept_results,
     environment_fallbacks,
@@ -68,7 +68,7 @@ class RunnerAction(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         """Validate, execute, watch."""
-        leave_inherited()
+        spare_collector()
         super().run(tmp, task_vars)
         self._started = time.monotonic()
         # The module's parameters hold plain environment values: they must not reach the host's syslog.
@@ -141,13 +141,12 @@ class RunnerAction(ActionBase):
     # --- executing ---------------------------------------------------------------------------------------------------
 
     def _execute(self, args: dict[str, t.Any], wrap_async: bool | int = False) -> dict[str, t.Any]:
-        with uncollected():
-            result: dict[str, t.Any] = self._execute_module(
-                module_name=f"flowops.prefect.{self._task.action.rsplit('.', 1)[-1]}",
-                module_args={name: value for name, value in args.items() if value is not None},
-                task_vars=self._vars,
-                wrap_async=wrap_async,
-            )
+        result: dict[str, t.Any] = self._execute_module(
+            module_name=f"flowops.prefect.{self._task.action.rsplit('.', 1)[-1]}",
+            module_args={name: value for name, value in args.items() if value is not None},
+            task_vars=self._vars,
+            wrap_async=wrap_async,
+        )
         return result
 
     def _watch(self, args: dict[str, t.Any], let_go: t.Callable[[], None]) -> dict[str, t.Any]:
@@ -201,6 +200,7 @@ class RunnerAction(ActionBase):
 
     def _poll(self, args: dict[str, t.Any], first: dict[str, t.Any], live: LiveOutput) -> dict[str, t.Any]:
         """Execute the module again and again until every run is at its end or patience is over."""
+        resume_collector()
         deadline = self._deadline(args)
         follow_up = self._follow_up(args, first)
         interval, trouble_since = FIRST_INTERVAL, None

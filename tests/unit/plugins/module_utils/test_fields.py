@@ -15,7 +15,7 @@ from ansible_collections.flowops.prefect.plugins.module_utils import _fields as 
 from ansible_collections.flowops.prefect.plugins.module_utils._argspec import argument_spec
 from ansible_collections.flowops.prefect.plugins.module_utils._catalog_fields import TABLES
 from ansible_collections.flowops.prefect.plugins.module_utils._catalog_kinds import CATALOG_KINDS
-from ansible_collections.flowops.prefect.plugins.module_utils._checks import ALL_KINDS
+from ansible_collections.flowops.prefect.plugins.module_utils._checks import RUNNER_KINDS
 from ansible_collections.flowops.prefect.plugins.module_utils._container_kinds import CONTAINER_KINDS
 from ansible_collections.flowops.prefect.plugins.module_utils._kinds import KINDS
 from ansible_collections.flowops.prefect.plugins.module_utils._kubernetes_kinds import KUBERNETES_KINDS
@@ -117,10 +117,12 @@ def test_fallbacks_are_said_in_prose(field):
 
 
 def test_every_kind_has_a_check_and_every_check_is_used():
+    own = {field.kind for field in fields.ALL_FIELDS if field.kind}
     entries = [field for table in TABLES.values() for group in table.entries.values() for field in group]
-    used = [*fields.ALL_FIELDS, *(field for table in TABLES.values() for field in table.fields), *entries]
-    assert {field.kind for field in used if field.kind} == set(ALL_KINDS)
-    assert len(ALL_KINDS) == len(KINDS) + len(CONTAINER_KINDS) + len(KUBERNETES_KINDS) + len(CATALOG_KINDS)
+    managed = [*(field for table in TABLES.values() for field in table.fields), *entries]
+    assert own == set(RUNNER_KINDS)
+    assert {field.kind for field in managed if field.kind} | own == set(CATALOG_KINDS)
+    assert len(RUNNER_KINDS) == len(KINDS) + len(CONTAINER_KINDS) + len(KUBERNETES_KINDS)
 
 
 @every_runner

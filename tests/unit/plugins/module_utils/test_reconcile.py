@@ -273,7 +273,10 @@ def test_another_host_follows_and_takes_over_only_after_the_promise() -> None:
 
 @pytest.mark.parametrize(
     "refused",
-    [{"evidence": {"bootstrap": {"event": "refused", "category": "foreign"}}}, *({"exit_code": n} for n in (86, 88, 92))],
+    [
+        {"evidence": {"bootstrap": {"event": "refused", "category": "foreign"}}},
+        *({"exit_code": n} for n in (86, 88, 92)),
+    ],
     ids=["by the bootstrap's word", "by the exit code alone", "its API was gone", "stopped since its gate was void"],
 )
 def test_what_lost_its_race_here_follows_the_winner_and_says_nothing_of_itself(refused: dict[str, t.Any]) -> None:
