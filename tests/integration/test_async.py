@@ -97,6 +97,7 @@ def test_the_timeout_of_a_task_ends_it_with_a_result(
     assert run.executions == 1
 
 
+@pytest.mark.usefixtures("nothing_left")
 def test_a_run_that_never_stops_talking_does_not_outlast_the_wait(
     run_playbook: RunPlaybook, rest: PrefectRest, api_url: str, tmp_path: Path
 ) -> None:

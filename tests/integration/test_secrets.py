@@ -147,7 +147,7 @@ def test_the_system_log_hears_nothing(
     try:
         play = run_playbook(tasks, env=environment_of(canaries)).check()
         log.wait(b"listening")
-        heard = b"\n".join(log.read())
+        heard = b"\n".join(log.messages)
     finally:
         log.__exit__()
     assert play.of("Run").result["run"]["phase"] == "succeeded"
