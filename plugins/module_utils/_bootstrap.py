@@ -17,6 +17,8 @@ Its orders are the JSON document in the variable ``FLOWOPS_BOOTSTRAP``:
     with ``claims`` true it first writes ``record`` as the attempt's owner, claims the run (a Pending state with a
     token in ``inheritable`` is as good; with ``rerun`` a run that is over may be claimed) and tells the server
     prefix + own pid. False: somebody else did so already.
+``infrastructure_pid``
+    only where somebody else claimed the run and has not told the server where it is: what the server is to be told.
 ``progress``
     path of a file that gets one JSON line per event, or null:
     {at, event: imported|recorded|claimed|pid_recorded|gate_passed|not_now|refused, category?, detail?, retry_after?}.
@@ -322,9 +324,11 @@ class Attempt:
             self._check_gate(self._api.inputs(self._document["number"]).get(self._key + "-gate"), "")
             self._record()
             self._claim()
-            self._tell_pid()
+            self._tell_pid(f"{self._document.get('infrastructure_pid_prefix') or ''}{os.getpid()}")
         try:
             self._check_state()
+            if self._document.get("infrastructure_pid"):
+                self._tell_pid(self._document["infrastructure_pid"])
             self._pass_gate()
         except Stop as stop:
             if stop.code == EXIT_REFUSED:
@@ -405,10 +409,9 @@ class Attempt:
         if holder not in (self._token, *(self._document.get("inheritable") or ())):
             raise self._refuse("claimed_elsewhere", "the run is PENDING with a claim that is not this attempt's")
 
-    def _tell_pid(self) -> None:
+    def _tell_pid(self, identifier: str) -> None:
         """Before the start: without it a cancel during a retry wait is answered Cancelled while the engine lives."""
-        prefix = self._document.get("infrastructure_pid_prefix") or ""
-        self._api.tell_pid(f"{prefix}{os.getpid()}")
+        self._api.tell_pid(identifier)
         self._progress.tell("pid_recorded")
 
     def _check_state(self) -> None:

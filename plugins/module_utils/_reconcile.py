@@ -441,7 +441,9 @@ class Reconciler:
         if not self._own(tracked, launch, recorded):
             return True
         try:
-            self.api.set_infrastructure_pid(tracked.flow_run_id, self.infrastructure.prepare(launch))
+            identifier = self.infrastructure.prepare(launch)
+            if identifier:
+                self.api.set_infrastructure_pid(tracked.flow_run_id, identifier)
             self._create(tracked, launch)
         except InfrastructureUnreachable:
             raise

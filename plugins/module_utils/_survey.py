@@ -84,10 +84,10 @@ def _runs_without_attempt(reconciler: Reconciler, here: t.Collection[str], limit
 
 
 def _may_belong_here(run: FlowRun, reconciler: Reconciler) -> bool:
-    """The server is told where a run is after its claim and before its flow begins."""
-    if run.infrastructure_pid is None:
-        return run.state_type == "PENDING"
-    return reconciler.infrastructure.may_hold(run.infrastructure_pid)
+    """The server is told where a run is after its claim and before its flow begins; until then it knows nothing new."""
+    if run.state_type == "PENDING":
+        return True
+    return run.infrastructure_pid is not None and reconciler.infrastructure.may_hold(run.infrastructure_pid)
 
 
 def _launch_nothing(_key: AttemptKey, _token: str, _inheritable: list[str]) -> Launch:

@@ -206,6 +206,16 @@ def test_a_voided_gate_is_final(attempt, rest, body):
     assert bodies(body) == 0
 
 
+def test_who_claimed_beforehand_may_leave_it_to_the_bootstrap_where_the_run_is(attempt, rest, body):
+    one = attempt(claims=False, infrastructure_pid="cluster:flows:job")
+    rest.set_state(one.run_id, "PENDING", name="Pending")
+    start = one.start()
+    assert start.wait() == 0, start.output
+    assert start.told == ["imported", "pid_recorded", "gate_passed"]
+    assert rest.flow_run(one.run_id)["infrastructure_pid"] == "cluster:flows:job"
+    assert bodies(body) == 1
+
+
 def test_a_lost_claim_closes_the_gate_and_an_inherited_one_is_as_good(attempt, rest, body):
     holder = str(uuid.uuid4())
     one = attempt()

@@ -93,7 +93,7 @@ class Infrastructure(abc.ABC):
         Called after the claim and before ``create``, where the bootstrap does not claim.
 
         :returns: the identifier that the attempt's infrastructure has or will have. The server is told before the
-            start: it could not be cancelled during a retry wait otherwise.
+            start: it could not be cancelled during a retry wait otherwise. Empty where the bootstrap tells the server.
         :raises NameCollision: something that is not ours has the name.
         """
         return ""

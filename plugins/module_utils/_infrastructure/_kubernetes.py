@@ -298,7 +298,8 @@ class KubernetesInfrastructure(Infrastructure):
         self._namespace_uid()
 
     def _manifests(self, launch: Launch) -> Manifests:
-        found = manifests(launch, default_image(self._server_version), self._namespace, self._replacement())
+        image, identifier = default_image(self._server_version), self._identifier(launch.key)
+        found = manifests(launch, image, self._namespace, identifier, self._replacement())
         self._warnings.extend(found.warnings)
         return found
 
@@ -328,14 +329,14 @@ class KubernetesInfrastructure(Infrastructure):
                 f"engine_api_url: a pod cannot reach the Prefect API at {url}: there, that is the pod itself.",
                 "Give an address of the API that pods reach as engine_api_url.",
             )
-        self._try_out(launch.spec_hash, self._manifests(launch).job)
+        self._try_out(launch)
 
-    def _try_out(self, spec_hash: str, job: dict[str, t.Any]) -> None:
+    def _try_out(self, launch: Launch) -> None:
         """Have a Job refused before its run is claimed: one request for all Jobs of the same specification."""
-        trial = self._trials.setdefault(spec_hash, _Trial())
+        trial = self._trials.setdefault(launch.spec_hash, _Trial())
         with trial.lock:
             if not trial.is_over:
-                trial.refusal = self._refusal_of(job)
+                trial.refusal = self._refusal_of(self._manifests(launch).job)
                 trial.is_over = True
         if trial.refusal is not None:
             raise trial.refusal
@@ -351,8 +352,11 @@ class KubernetesInfrastructure(Infrastructure):
         return None
 
     def prepare(self, launch: Launch) -> str:
-        """See :meth:`Infrastructure.prepare`. A Job starts as soon as it is there, so nothing is made here."""
-        return self._identifier(launch.key)
+        """See :meth:`Infrastructure.prepare`. A Job starts as soon as it is there, so nothing is made here.
+
+        Its name is known before it is made, so its bootstrap has the identifier.
+        """
+        return ""
 
     def create(self, launch: Launch) -> bool:
         """See :meth:`Infrastructure.create`."""

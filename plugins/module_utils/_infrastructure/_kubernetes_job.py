@@ -92,9 +92,10 @@ def our_labels(key: AttemptKey, token: str) -> dict[str, str]:
     return {RUN_LABEL: key.flow_run_id, ATTEMPT_LABEL: str(key.number), TOKEN_LABEL: token}
 
 
-def manifests(launch: Launch, image: str, namespace: str, knows_replacement: bool) -> Manifests:
+def manifests(launch: Launch, image: str, namespace: str, identifier: str, knows_replacement: bool) -> Manifests:
     """Everything that is created for an attempt.
 
+    :arg identifier: of the attempt, which the bootstrap tells the Prefect server.
     :arg image: the one to use where neither an option nor the base manifest names one.
     :arg knows_replacement: the server knows ``podReplacementPolicy``, and so ``podFailurePolicy`` too.
     :raises SettingsError: what the options make of the Job cannot work or is not allowed by the security profile.
@@ -104,7 +105,7 @@ def manifests(launch: Launch, image: str, namespace: str, knows_replacement: boo
     job = base_job(settings.get("job"))
     _identify(job, launch, namespace)
     _orchestrate(job, launch, knows_replacement)
-    _add_engine(job, launch, references)
+    _add_engine(job, launch, identifier, references)
     _add_options(job, settings, image)
     orders = _orders(job)
     if settings.get("pod_overrides"):
@@ -290,11 +291,12 @@ def literal(text: str) -> str:
     return text.replace("$", "$$")
 
 
-def _add_engine(job: dict[str, t.Any], launch: Launch, references: dict[str, t.Any]) -> None:
+def _add_engine(job: dict[str, t.Any], launch: Launch, identifier: str, references: dict[str, t.Any]) -> None:
     """The bootstrap as arguments, so that the image's entry point still runs, and its environment."""
     container = _container(job)
     container["args"] = [literal(word) for word in engine_command()]
-    orders = {**json.loads(engine_orders(launch)), "progress": LAST_WORD, "unset": list(launch.unset_environment)}
+    own = {"progress": LAST_WORD, "unset": list(launch.unset_environment), "infrastructure_pid": identifier}
+    orders = {**json.loads(engine_orders(launch)), **own}
     values = {"PYTHONUNBUFFERED": "1", **launch.environment, BOOTSTRAP_VARIABLE: json.dumps(orders, sort_keys=True)}
     entries = [{"name": name, "value": literal(value)} for name, value in sorted(values.items())]
     entries += [{"name": name, "valueFrom": source} for name, source in sorted(references.items())]

@@ -145,6 +145,8 @@ class MemoryInfrastructure(Infrastructure):
 
     type = "memory"
     bootstrap_claims = False
+    #: Its bootstrap tells the server where the run is.
+    bootstrap_tells = False
 
     def __init__(self, locus: str, script: t.Callable[[Launch], Presence]) -> None:
         self._locus = locus
@@ -168,6 +170,9 @@ class MemoryInfrastructure(Infrastructure):
 
     def list_attempts(self) -> dict[AttemptKey, Observation]:
         return dict(self.attempts)
+
+    def prepare(self, launch: Launch) -> str:
+        return "" if self.bootstrap_tells else f"memory:{launch.key.name}"
 
     def create(self, launch: Launch) -> bool:
         if launch.key in self.attempts:

@@ -80,7 +80,7 @@ def launch(**settings) -> Launch:
 
 
 def job_of(**settings) -> dict:
-    return manifests(launch(**settings), "image:1", "flows", True).job
+    return manifests(launch(**settings), "image:1", "flows", "uid:flows:job", True).job
 
 
 def pod_of(job: dict) -> dict:
@@ -153,7 +153,7 @@ def everywhere(document, above=()):
 
 class TestManifest:
     def test_what_a_launch_needs(self):
-        found = manifests(launch(), "image:1", "flows", True)
+        found = manifests(launch(), "image:1", "flows", "uid:flows:job", True)
         job, container = found.job, pod_of(found.job)["containers"][0]
         assert job["metadata"]["name"] == job_name(KEY)
         assert (job["spec"]["backoffLimit"], job["spec"]["podReplacementPolicy"]) == (0, "Failed")
@@ -162,7 +162,8 @@ class TestManifest:
         assert container["securityContext"] == {"allowPrivilegeEscalation": False}
         values = {entry["name"]: entry.get("value") for entry in container["env"]}
         assert values["PRICE"] == "$$(HOME) costs 5$$"
-        assert json.loads(values["FLOWOPS_BOOTSTRAP"])["unset"] == ["PIP_INDEX_URL"]
+        orders = json.loads(values["FLOWOPS_BOOTSTRAP"])
+        assert (orders["unset"], orders["infrastructure_pid"]) == (["PIP_INDEX_URL"], "uid:flows:job")
         assert SECRET not in json.dumps(job)
         assert found.secret is not None
         assert found.secret["stringData"] == {"PREFECT_API_KEY": SECRET}
@@ -171,7 +172,9 @@ class TestManifest:
         """The pod's: start, run, grace, two minutes more; the Job's: that, and as long as a node may be waited for."""
         job = job_of()
         assert (pod_of(job)["activeDeadlineSeconds"], job["spec"]["activeDeadlineSeconds"]) == (1110, 2010)
-        endless = manifests(dataclasses.replace(launch(), run_timeout=None), "image:1", "flows", True).job
+        endless = manifests(
+            dataclasses.replace(launch(), run_timeout=None), "image:1", "flows", "uid:flows:job", True
+        ).job
         assert "activeDeadlineSeconds" not in {**pod_of(endless), **endless["spec"]}
         base = {**base_job(None), "spec": {**base_job(None)["spec"], "activeDeadlineSeconds": 30}}
         assert job_of(job=base)["spec"]["activeDeadlineSeconds"] == 30
@@ -202,7 +205,7 @@ class TestManifest:
     @pytest.mark.parametrize(("limit", "warning"), [(None, "gives up"), (2, "exit code 86")])
     def test_the_restart_policy(self, limit, warning):
         settings = {"restart_policy": "OnFailure", "may_run_again": True, "backoff_limit": limit}
-        found = manifests(launch(**settings), "image:1", "flows", True)
+        found = manifests(launch(**settings), "image:1", "flows", "uid:flows:job", True)
         assert pod_of(found.job)["restartPolicy"] == "OnFailure"
         assert warning in found.warnings[0]
 
@@ -220,7 +223,7 @@ class TestManifest:
         assert pod["tolerations"] == tolerations
 
     def test_the_namespace(self):
-        found = manifests(launch(), "image:1", "flows", True)
+        found = manifests(launch(), "image:1", "flows", "uid:flows:job", True)
         assert found.secret is not None
         assert {one["metadata"]["namespace"] for one in (found.job, found.secret)} == {"flows"}
 
@@ -245,13 +248,15 @@ class TestManifest:
         assert len(job_name(AttemptKey(RUN, 10_000))) <= 63
 
     def test_the_key_may_be_in_a_secret_of_ones_own(self):
-        found = manifests(launch(api_key_secret={"name": "mine", "key": "k"}), "image:1", "flows", True)
+        found = manifests(
+            launch(api_key_secret={"name": "mine", "key": "k"}), "image:1", "flows", "uid:flows:job", True
+        )
         env = {entry["name"]: entry for entry in pod_of(found.job)["containers"][0]["env"]}
         assert env["PREFECT_API_KEY"]["valueFrom"] == {"secretKeyRef": {"name": "mine", "key": "k"}}
         assert found.secret is None
 
     def test_an_older_server_is_not_asked_for_what_it_does_not_know(self):
-        assert "podReplacementPolicy" not in manifests(launch(), "image:1", "flows", False).job["spec"]
+        assert "podReplacementPolicy" not in manifests(launch(), "image:1", "flows", "uid:flows:job", False).job["spec"]
 
     def test_a_base_manifest_is_kept_and_not_changed(self):
         base = base_job(None)
@@ -671,7 +676,8 @@ class TestTrial:
             return body
 
         monkeypatch.setattr(client, "post", post)
-        monkeypatch.setattr(client, "get", lambda _path, **_query: {"major": "1", "minor": "33"})
+        cluster = {"major": "1", "minor": "33", "metadata": {"uid": "of-the-namespace"}}
+        monkeypatch.setattr(client, "get", lambda _path, **_query: cluster)
         return _kubernetes.KubernetesInfrastructure(client, "flows"), sent, answers
 
     def test_once_for_each_specification(self, place):

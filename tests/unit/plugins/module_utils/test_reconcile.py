@@ -506,6 +506,14 @@ def test_the_server_hears_where_a_run_is_before_it_starts() -> None:
     assert world.api.requests.index("pid") < world.api.requests.index("write flowops-1-gate")
 
 
+def test_what_a_bootstrap_tells_the_server_nobody_else_does() -> None:
+    world = World(outcome="COMPLETED")
+    world.host().bootstrap_tells = True
+    run_id = world.api.add(make_run())
+    assert world.run_task(run_id).decision.phase is Phase.SUCCEEDED
+    assert "pid" not in world.api.requests
+
+
 def test_infrastructure_out_of_reach_is_no_verdict() -> None:
     world = World()
     run_id = world.api.add(make_run())
