@@ -238,8 +238,9 @@ class OrionApi(Api):
         with self._folder() as folder:
             return write_record(folder, key, json.dumps(content, sort_keys=True))
 
-    def tell_pid(self, identifier: str) -> None:
+    def tell_pid(self, identifier: str) -> None:  # noqa: ARG002 - see below
         """It has no place for that."""
+        return
 
     def propose_pending(self, token: str) -> dict[str, t.Any]:
         verdict = self._propose({"type": "PENDING", "name": "Pending", "message": f"{CLAIM_MARK}{token}"})

@@ -12,7 +12,9 @@ with nobody watching.
 
 from __future__ import annotations
 
+import functools
 import json
+import re
 import typing as t
 
 from ansible_collections.flowops.prefect.plugins.module_utils import _bootstrap
@@ -21,10 +23,20 @@ from ansible_collections.flowops.prefect.plugins.module_utils._launch import Lau
 BOOTSTRAP_VARIABLE = _bootstrap.VARIABLE
 
 
-def engine_command() -> list[str]:
-    """The command of the container. Its source by its loader: Ansible's zip on a managed host has no such file."""
-    loader: t.Any = _bootstrap.__loader__
-    return ["python", "-c", loader.get_source(_bootstrap.__name__)]
+#: For whoever reads a manifest.
+_HEAD = "# flowops.prefect starts the engine. With comments: plugins/module_utils/_bootstrap.py. GPL-3.0-or-later.\n"
+#: Lines that are nothing but a comment, and texts that are a statement by themselves.
+_EXPLANATIONS = re.compile(r'^ *(?:#.*|"""(?:.|\n)*?""")\n+', re.MULTILINE)
+
+
+@functools.cache
+def engine_command() -> tuple[str, ...]:
+    """The command of the container.
+
+    A cluster keeps each Job and each pod several times, so what explains the bootstrap stays at home: a third of it.
+    """
+    loader: t.Any = _bootstrap.__loader__  # Ansible's zip on a managed host has no such file
+    return ("python", "-c", _HEAD + _EXPLANATIONS.sub("", loader.get_source(_bootstrap.__name__)))
 
 
 def engine_orders(launch: Launch) -> str:

@@ -143,7 +143,7 @@ def container_spec(
         host["network_mode"] = settings["networks"][0]
     warnings = _gateway(host, environment.get("PREFECT_API_URL", ""), mode, engine) + _elsewhere(mode, engine)
     host.update(_limits(settings))
-    arguments: dict[str, t.Any] = {"image": image, "command": engine_command(), "detach": True}
+    arguments: dict[str, t.Any] = {"image": image, "command": list(engine_command()), "detach": True}
     user = _harden(settings, host, environment, as_root)
     if user:
         arguments["user"] = user

@@ -351,7 +351,7 @@ class KubernetesInfrastructure(Infrastructure):
             pass
         return None
 
-    def prepare(self, launch: Launch) -> str:
+    def prepare(self, launch: Launch) -> str:  # noqa: ARG002 - see below
         """See :meth:`Infrastructure.prepare`. A Job starts as soon as it is there, so nothing is made here.
 
         Its name is known before it is made, so its bootstrap has the identifier.

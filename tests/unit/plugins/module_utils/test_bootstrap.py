@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import pathlib
@@ -15,6 +16,7 @@ import sys
 import pytest
 
 from ansible_collections.flowops.prefect.plugins.module_utils import _bootstrap
+from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._container_engine import engine_command
 
 DOCUMENT = {
     "flow_run_id": "979b4e7b-c5f1-4546-8e24-8a038e182219",
@@ -49,6 +51,17 @@ def test_without_prefect_it_says_so(as_file, tmp_path):
     assert (event["event"], event["category"]) == ("refused", "prefect_missing")
     assert progress.stat().st_mode & 0o777 == 0o600
     assert "Traceback" not in done.stderr
+
+
+def test_containers_get_the_same_program_without_its_explanations():
+    source = pathlib.Path(_bootstrap.__file__).read_text()
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node) is not None:
+            del node.body[0]
+    bare = engine_command()[-1]
+    assert ast.dump(ast.parse(bare)) == ast.dump(tree)
+    assert len(bare) < 0.75 * len(source)
 
 
 class OrionServer(_bootstrap.OrionApi):
