@@ -107,6 +107,7 @@ class Tracked:
     diagnosis: Diagnosis | None = None
     warnings: list[str] = dataclasses.field(default_factory=list)
     performed: list[Decision] = dataclasses.field(default_factory=list)
+    shown_by_step: bool = False
     next_look: float = 0.0
     follow_interval: float = FOLLOW_FIRST
     unreachable_since: float | None = None
@@ -319,9 +320,9 @@ class Reconciler:
                 )
 
     def _act(self, runs: t.Sequence[Tracked]) -> None:
-        """One step of each run, then one look at all of them."""
+        """One step of each run, then one look at all of them but those whose step showed what came of it."""
         changed = self._together(lambda tracked: self._safely(self._perform, tracked), runs)
-        self._look_safely(self._look_here, [tracked for tracked in runs if tracked.acts])
+        self._look_safely(self._look_here, [tracked for tracked in runs if tracked.acts and not tracked.shown_by_step])
         told = [tracked for tracked, server_changed in zip(runs, changed) if server_changed]
         self._look_safely(self._look_at_server, [tracked for tracked in told if tracked.acts])
 
@@ -406,6 +407,7 @@ class Reconciler:
 
     def _perform(self, tracked: Tracked) -> bool:
         """Perform the step. :returns: whether the server knows something new."""
+        tracked.shown_by_step = False
         perform = {
             Step.LAUNCH: self._launch,
             Step.VOID: self._void,
@@ -469,8 +471,13 @@ class Reconciler:
         return run.flow_run_id in self._placed or any(seen.may_run for seen in run.seen.values())
 
     def _create(self, tracked: Tracked, launch: Launch) -> None:
-        if self.infrastructure.create(launch):
-            tracked.action, tracked.changed = "launched", True
+        if not self.infrastructure.create(launch):
+            return
+        tracked.action, tracked.changed = "launched", True
+        made = self.infrastructure.made(launch)
+        if made is not None:
+            tracked.seen = {**tracked.seen, launch.key.number: made}
+            tracked.shown_by_step = True
 
     def _give_up(self, tracked: Tracked, key: AttemptKey, error: FlowopsError) -> None:
         """A claimed run whose infrastructure is refused: it failed before the flow, and the server is to hear so."""

@@ -106,6 +106,10 @@ class Infrastructure(abc.ABC):
         :raises NameCollision: something that is not ours has the name.
         """
 
+    def made(self, launch: Launch) -> Observation | None:  # noqa: ARG002 - mostly a look is as cheap
+        """What a look would show of what ``create`` has just made; ``None`` where only a look tells."""
+        return None
+
     @abc.abstractmethod
     def stop(self, key: AttemptKey, grace: float) -> None:
         """Ask everything of the attempt to end, kill after ``grace`` seconds, return when it is proven gone.

@@ -22,7 +22,6 @@ from ansible_collections.flowops.prefect.plugins.module_utils._launch import Lau
 
 BOOTSTRAP_VARIABLE = _bootstrap.VARIABLE
 
-
 #: For whoever reads a manifest.
 _HEAD = "# flowops.prefect starts the engine. With comments: plugins/module_utils/_bootstrap.py. GPL-3.0-or-later.\n"
 #: Lines that are nothing but a comment, and texts that are a statement by themselves.

@@ -128,6 +128,7 @@ class KubernetesInfrastructure(Infrastructure):
         self._server_version = ""
         self._warnings: list[str] = []
         self._trials: dict[str, _Trial] = {}
+        self._made: dict[AttemptKey, dict[str, t.Any]] = {}
         self._pods: dict[AttemptKey, str] = {}
         self._versions: dict[str, str] = {}
         self._shown: dict[tuple[str, str], str] = {}
@@ -219,7 +220,7 @@ class KubernetesInfrastructure(Infrastructure):
 
     def _observed(self, found: Found) -> Observation:
         pod = found.newest_pod
-        seen = observed(found, self._identifier(found.key), self._client.now(), stopped=found.key in self._kept)
+        seen = self._observed_alone(found)
         if pod is not None:
             self._pods[found.key] = pod["metadata"]["name"]
             if pod["metadata"].get("deletionTimestamp") and "problem" in seen.evidence:
@@ -242,6 +243,10 @@ class KubernetesInfrastructure(Infrastructure):
             if better:
                 seen.evidence["problem"] = told_problem(better)
         return seen
+
+    def _observed_alone(self, found: Found) -> Observation:
+        """Without what events would tell."""
+        return observed(found, self._identifier(found.key), self._client.now(), stopped=found.key in self._kept)
 
     def _explain_overdue(self, pod: t.Mapping[str, t.Any], seen: Observation) -> None:
         """Of volumes that cannot be mounted only events tell."""
@@ -329,14 +334,14 @@ class KubernetesInfrastructure(Infrastructure):
                 f"engine_api_url: a pod cannot reach the Prefect API at {url}: there, that is the pod itself.",
                 "Give an address of the API that pods reach as engine_api_url.",
             )
-        self._try_out(launch)
+        self._try_out(launch.spec_hash, self._manifests(launch).job)
 
-    def _try_out(self, launch: Launch) -> None:
+    def _try_out(self, spec_hash: str, job: dict[str, t.Any]) -> None:
         """Have a Job refused before its run is claimed: one request for all Jobs of the same specification."""
-        trial = self._trials.setdefault(launch.spec_hash, _Trial())
+        trial = self._trials.setdefault(spec_hash, _Trial())
         with trial.lock:
             if not trial.is_over:
-                trial.refusal = self._refusal_of(self._manifests(launch).job)
+                trial.refusal = self._refusal_of(job)
                 trial.is_over = True
         if trial.refusal is not None:
             raise trial.refusal
@@ -371,7 +376,14 @@ class KubernetesInfrastructure(Infrastructure):
                 if created:
                     self._client.delete(self._path("jobs", job_name(launch.key)), {"propagationPolicy": "Background"})
                 raise
+        if created:
+            self._made[launch.key] = without_manifest(job)
         return created
+
+    def made(self, launch: Launch) -> Observation | None:
+        """See :meth:`Infrastructure.made`. A cluster that begins many Jobs takes long to list them."""
+        job = self._made.pop(launch.key, None)
+        return None if job is None else self._observed_alone(Found(launch.key, job))
 
     def _post(self, resource: str, body: dict[str, t.Any], **query: t.Any) -> dict[str, t.Any]:
         """Create something. :raises _Existing: the name is taken."""

@@ -42,8 +42,6 @@ PAGE = 500
 #: The package talks to the server over this many connections at once.
 CONNECTIONS = 16
 
-_JSON = "application/json, */*"
-_METADATA_ONLY = f"application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1, {_JSON}"
 _TRIES = 4
 _TRANSIENT = frozenset((429, 500, 502, 503, 504))
 _LONGEST_MESSAGE = 600
@@ -141,10 +139,7 @@ class KubernetesClient:
             answer.close()
 
     def post(self, path: str, body: t.Any, **query: t.Any) -> dict[str, t.Any]:
-        """Create an object. A repeated one is answered 409, so a lost answer is asked for again.
-
-        :returns: its metadata and nothing else: what was sent need not come back.
-        """
+        """Create an object. A repeated one is answered 409, so a lost answer is asked for again."""
         return self._json("POST", path, query, body)
 
     def delete(self, path: str, options: dict[str, t.Any]) -> bool:
@@ -237,8 +232,7 @@ class KubernetesClient:
     def _exchange(self, method: str, url: str, payload: bytes | None, timeout: float, stream: bool = False) -> t.Any:
         import urllib3
 
-        headers = {"Accept": _METADATA_ONLY if method == "POST" else _JSON, "User-Agent": "flowops.prefect"}
-        headers.update(self._credentials())
+        headers = {"Accept": "application/json, */*", "User-Agent": "flowops.prefect", **self._credentials()}
         if not stream:
             headers["Accept-Encoding"] = "gzip"  # Jobs resemble each other: a page of 500 shrinks to a fiftieth
         if payload is not None:

@@ -154,6 +154,9 @@ class MemoryInfrastructure(Infrastructure):
         self.attempts: dict[AttemptKey, Observation] = {}
         self.created: list[AttemptKey] = []
         self.on_wait: list[t.Callable[[], None]] = []
+        #: How often it was looked at, and whether what is made is known without that.
+        self.looks = 0
+        self.shows_made = False
 
     @property
     def locus(self) -> str:
@@ -166,6 +169,7 @@ class MemoryInfrastructure(Infrastructure):
         return {"name": launch.key.name}
 
     def find(self, flow_run_ids: t.Sequence[str]) -> dict[AttemptKey, Observation]:
+        self.looks += 1
         return {key: seen for key, seen in self.attempts.items() if key.flow_run_id in flow_run_ids}
 
     def list_attempts(self) -> dict[AttemptKey, Observation]:
@@ -180,6 +184,9 @@ class MemoryInfrastructure(Infrastructure):
         self.created.append(launch.key)
         self.put(launch.key, self.script(launch), token=launch.token)
         return True
+
+    def made(self, launch: Launch) -> Observation | None:
+        return self.attempts[launch.key] if self.shows_made else None
 
     def put(self, key: AttemptKey, presence: Presence, token: str = "", **evidence: t.Any) -> None:
         self.attempts[key] = Observation(key, presence, token=token, evidence=evidence)

@@ -673,7 +673,7 @@ class TestTrial:
             sent.append((path, body["metadata"]["name"], query))
             if "error" in answers:
                 raise answers["error"]
-            return body
+            return {**body, "spec": {**body["spec"], **answers.get("changes", {})}}
 
         monkeypatch.setattr(client, "post", post)
         cluster = {"major": "1", "minor": "33", "metadata": {"uid": "of-the-namespace"}}
@@ -689,6 +689,20 @@ class TestTrial:
         assert (one[0], one[2]) == (self.JOBS, {"dryRun": "All"})
         infrastructure.provide(dataclasses.replace(launch(), spec_hash="1" * 64))
         assert len(sent) == 2
+
+    @pytest.mark.parametrize(
+        ("suspended", "presence"), [(False, Presence.LIVE), (True, Presence.QUEUED)], ids=["free", "held back"]
+    )
+    def test_what_was_made_is_known_from_the_answer_once(self, place, suspended, presence):
+        """A queue of the cluster may hold a Job back in the moment in which it is made."""
+        infrastructure, sent, answers = place
+        answers["changes"] = {"suspend": suspended}
+        made = dataclasses.replace(launch(), secret_environment={})
+        assert infrastructure.create(made)
+        seen = infrastructure.made(made)
+        assert (seen.presence, seen.token, seen.name) == (presence, made.token, job_name(KEY))
+        assert infrastructure.made(made) is None
+        assert len(sent) == 1
 
     def test_a_refusal_is_for_all_that_are_alike(self, place):
         infrastructure, sent, answers = place

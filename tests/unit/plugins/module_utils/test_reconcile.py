@@ -138,6 +138,21 @@ def test_a_run_that_nobody_touched_is_launched_without_reading_its_ledger() -> N
     assert tracked.action == "launched"
 
 
+@pytest.mark.parametrize(("shows_made", "looks"), [(False, 2), (True, 1)])
+def test_what_a_step_shows_is_not_looked_for(shows_made: bool, looks: int) -> None:
+    world = World()
+    world.host().shows_made = shows_made
+    tracked = world.tracked(world.api.add(make_run()))
+    reconciler = world.reconciler()
+    reconciler.begin([tracked], "launched")
+    reconciler.settle([tracked])
+    assert world.host().looks == looks
+    assert (tracked.action, tracked.decision.step) == ("launched", Step.WAIT)
+    world.host().on_wait.append(lambda: None)
+    reconciler.wait_once([tracked], 1, output=False)
+    assert world.host().looks == looks + 1, "whoever waits looks"
+
+
 CLAIM = "11111111-1111-4111-8111-111111111111"
 
 
