@@ -275,12 +275,12 @@ runs:
           type: str
           sample: flowops-0f6e2d3c-5a41-4c8e-9b7d-1e2f3a4b5c6d-1
         host:
-          description: Name of the pod.
+          description: Name of the pod; empty for a Job that was just made, with O(wait=false).
           returned: always
           type: str
           sample: flowops-0f6e2d3c-5a41-4c8e-9b7d-1e2f3a4b5c6d-1-x7k2p
         node:
-          description: Name of the node.
+          description: Name of the node, likewise.
           returned: always
           type: str
           sample: worker-3
