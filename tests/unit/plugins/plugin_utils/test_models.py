@@ -84,10 +84,9 @@ class TestValidator:
         assert task == {"flow_run_id": ID, "wait": False, "wait_timeout": 5.0, "runs": [{"rerun": "2"}]}
 
     def test_what_a_check_returns_is_of_the_option_s_type(self, monkeypatch):
+        monkeypatch.setattr(models, "task_validator", models.task_validator.__wrapped__)  # not the cached one
         monkeypatch.setattr(models, "clean", lambda field, value: {"not": "a number"})
-        models.task_validator.cache_clear()
-        assert problems(log_lines=5) != []
-        models.task_validator.cache_clear()
+        assert any("log_lines" in text for text in problems(log_lines=5))
 
     def test_never_repeats_its_input(self):
         import pydantic_core
