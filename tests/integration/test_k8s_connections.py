@@ -7,8 +7,12 @@
 from __future__ import annotations
 
 import base64
+import http.server
 import json
+import shutil
+import subprocess
 import sys
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +27,12 @@ from jobs import ROLE, Namespace, hosts
 from scenarios import wait_until
 
 WRONG_SERVER = "https://127.0.0.1:9"
+CONNECT = """
+import json, sys
+from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure import _kubernetes_client as ours
+client = ours.connect(ours.Connection(kubeconfig=sys.argv[1], context="good"))
+print(json.dumps({"headers": client._credentials(), "models": "kubernetes.client.models" in sys.modules}))
+"""
 
 
 @dataclass(frozen=True)
@@ -148,6 +158,92 @@ def test_the_environment_of_the_controller(run_playbook: RunPlaybook, namespace:
     play = run_playbook(namespace.task(flow_run_id=run_id, kubeconfig=None), hosts=hosts(), env=env).check()
     assert play.last["run"]["phase"] == "succeeded"
     assert access.token not in play.output
+
+
+def test_the_oldest_client(run_playbook: RunPlaybook, namespace: Namespace, access: Access, tmp_path: Path) -> None:
+    """The oldest supported version of the package, on the oldest supported Python."""
+    run_id = namespace.make_run("hello", {"name": "Ada"})
+    kubeconfig = access.kubeconfig(tmp_path / "token.yml", {"token": access.token})
+    task = namespace.task(flow_run_id=run_id, kubeconfig=kubeconfig, context="good")
+    play = run_playbook([task, task], hosts=hosts("host-kubernetes-oldest")).check()
+    first, second = (one.result for one in play.results)
+    assert (first["run"]["action"], first["run"]["phase"]) == ("launched", "succeeded"), first["msg"]
+    assert not second["changed"]
+    assert second["run"]["infrastructure"]["name"] == f"flowops-{run_id}-1"
+
+
+@pytest.mark.parametrize("environment", ["host-kubernetes", "host-kubernetes-oldest"])
+def test_a_token_that_is_renewed(environment: str, tmp_path: Path) -> None:
+    """OpenID Connect needs more of the package than everything else, which does without its models."""
+    expired = ".".join(base64.urlsafe_b64encode(part).decode().strip("=") for part in (b"{}", b'{"exp": 1}', b"-"))
+    with _Issuer() as issuer:
+        provider = {
+            "client-id": "flowops",
+            "client-secret": "unused",
+            "id-token": expired,
+            "refresh-token": "refresh",
+            "idp-issuer-url": issuer.url,
+        }
+        users = {"renewed": {"auth-provider": {"name": "oidc", "config": provider}}, "plain": {"token": "as it is"}}
+        access = Access("https://127.0.0.1:9", "", tmp_path / "ca.crt")
+        shutil.copy(kubernetes_cluster.kubeconfig(), tmp_path / "ca.crt")
+        found = {
+            name: _connected(environment, access.kubeconfig(tmp_path / f"{name}.yml", user))
+            for name, user in users.items()
+        }
+    assert found["plain"] == {"headers": {"authorization": "Bearer as it is"}, "models": False}
+    assert found["renewed"]["headers"] == {"authorization": f"Bearer {_Issuer.TOKEN}"}
+
+
+def _connected(environment: str, kubeconfig: str) -> dict[str, Any]:
+    """What a client of an environment sends with its requests, and whether it has read the package's models."""
+    python = environments.ensure(environment) / "bin" / "python"
+    # oauthlib wants https of everybody else.
+    env = {"PYTHONPATH": str(COLLECTION_ROOT.parents[2]), "OAUTHLIB_INSECURE_TRANSPORT": "1"}
+    done = subprocess.run([python, "-c", CONNECT, kubeconfig], env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return dict(json.loads(done.stdout))
+
+
+class _Issuer(http.server.ThreadingHTTPServer):
+    """Of tokens by OpenID Connect, while it is a context."""
+
+    TOKEN = "renewed"
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _IssuerAnswers)
+        self.url = f"http://127.0.0.1:{self.server_port}"
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def __exit__(self, *_exception: object) -> None:
+        self.shutdown()
+        self.server_close()
+
+
+class _IssuerAnswers(http.server.BaseHTTPRequestHandler):
+    """Where tokens are to be had, and tokens."""
+
+    def do_GET(self) -> None:
+        """What the issuer says of itself."""
+        assert isinstance(self.server, _Issuer)
+        self._answer({"token_endpoint": f"{self.server.url}/token"})
+
+    def do_POST(self) -> None:
+        """A token for a token."""
+        asked = self.rfile.read(int(self.headers["Content-Length"]))
+        assert b"refresh_token=refresh" in asked, asked
+        self._answer({"token_type": "Bearer", "id_token": _Issuer.TOKEN, "refresh_token": "next", "access_token": "-"})
+
+    def _answer(self, answer: dict[str, str]) -> None:
+        body = json.dumps(answer).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_what: object) -> None:
+        """Nobody reads it."""
 
 
 @pytest.mark.usefixtures("access")

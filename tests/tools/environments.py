@@ -87,6 +87,7 @@ ENVIRONMENTS = {
         Environment("host-docker", ("3.11", "3.12", "3.13", "3.10"), "3.10"),
         # The same for Jobs: the Kubernetes client.
         Environment("host-kubernetes", ("3.11", "3.12", "3.13", "3.10"), "3.10"),
+        Environment("host-kubernetes-oldest", ("3.9",), "3.9"),
     )
 }
 

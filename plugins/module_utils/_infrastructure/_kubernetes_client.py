@@ -30,6 +30,9 @@ from ansible_collections.flowops.prefect.plugins.module_utils._errors import (
     InfrastructureUnreachable,
     SettingsError,
 )
+from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._kubernetes_package import (
+    kubernetes_package,
+)
 from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._kubernetes_trouble import event_trouble
 from ansible_collections.flowops.prefect.plugins.module_utils._text import neutralise
 
@@ -358,14 +361,12 @@ def connect(connection: Connection) -> KubernetesClient:
     """
     try:
         with uncollected():
-            from kubernetes import config
-            from kubernetes.client import Configuration
-            from kubernetes.client.rest import RESTClientObject
+            package = kubernetes_package()
     except ImportError as error:
         raise _library_missing(error) from None
-    configuration = Configuration()
+    configuration = package.Configuration()
     try:
-        _configure(configuration, connection, config)
+        _configure(configuration, connection, package.config)
     except Exception as error:  # noqa: BLE001 - whatever the package makes of a file that is no kubeconfig
         raise SettingsError(
             f"kubeconfig: it cannot be used: {_one_line(str(error))}.",
@@ -381,7 +382,7 @@ def connect(connection: Connection) -> KubernetesClient:
         configuration.verify_ssl = connection.validate_certs
     configuration.connection_pool_maxsize = CONNECTIONS
     try:
-        pools = RESTClientObject(configuration).pool_manager
+        pools = package.RESTClientObject(configuration).pool_manager
     except (OSError, ValueError) as error:
         raise SettingsError(
             f"kube_ca_cert: the TLS files cannot be used: {neutralise(str(error))[:200]}.",
