@@ -125,6 +125,7 @@ class KubernetesInfrastructure(Infrastructure):
         self._dry_run = dry_run
         self._uid = ""
         self._knows_replacement: bool | None = None
+        self._asking = threading.Lock()
         self._server_version = ""
         self._warnings: list[str] = []
         self._trials: dict[str, _Trial] = {}
@@ -309,11 +310,13 @@ class KubernetesInfrastructure(Infrastructure):
         return found
 
     def _replacement(self) -> bool:
-        if self._knows_replacement is None:
-            version = self._client.get("/version")
-            numbers = ["".join(filter(str.isdigit, str(version.get(name, "")))) for name in ("major", "minor")]
-            self._knows_replacement = tuple(int(number or 0) for number in numbers) >= _REPLACEMENT_SINCE
-        return self._knows_replacement
+        """Asked once, however many are launched at the same time."""
+        with self._asking:
+            if self._knows_replacement is None:
+                version = self._client.get("/version")
+                numbers = ["".join(filter(str.isdigit, str(version.get(name, "")))) for name in ("major", "minor")]
+                self._knows_replacement = tuple(int(number or 0) for number in numbers) >= _REPLACEMENT_SINCE
+            return self._knows_replacement
 
     def preview(self, launch: Launch) -> dict[str, t.Any]:
         """See :meth:`Infrastructure.preview`. In check mode the server itself checks it, strictly."""

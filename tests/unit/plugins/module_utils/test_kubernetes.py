@@ -7,10 +7,12 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import copy
 import dataclasses
 import json
 import sys
+import threading
 import types
 import uuid
 
@@ -677,16 +679,27 @@ class TestTrial:
 
         monkeypatch.setattr(client, "post", post)
         cluster = {"major": "1", "minor": "33", "metadata": {"uid": "of-the-namespace"}}
-        monkeypatch.setattr(client, "get", lambda _path, **_query: cluster)
+        second = threading.Barrier(2)
+
+        def get(path, **_query):
+            if path == "/version":
+                answers.setdefault("asked", []).append(path)
+                # Somebody who asks the same meanwhile does so now.
+                with contextlib.suppress(threading.BrokenBarrierError):
+                    second.wait(0.2)
+            return cluster
+
+        monkeypatch.setattr(client, "get", get)
         return _kubernetes.KubernetesInfrastructure(client, "flows"), sent, answers
 
     def test_once_for_each_specification(self, place):
-        infrastructure, sent, _answers = place
+        infrastructure, sent, answers = place
         launches = [dataclasses.replace(launch(), key=AttemptKey(str(uuid.uuid4()), 1)) for _number in range(20)]
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
             list(pool.map(infrastructure.provide, launches))
         (one,) = sent
         assert (one[0], one[2]) == (self.JOBS, {"dryRun": "All"})
+        assert answers["asked"] == ["/version"]
         infrastructure.provide(dataclasses.replace(launch(), spec_hash="1" * 64))
         assert len(sent) == 2
 
