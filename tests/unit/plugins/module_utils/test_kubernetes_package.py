@@ -20,23 +20,31 @@ from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._k
 TODAY = {
     "__init__.py": "raise AssertionError('not needed')",
     "client/__init__.py": "raise AssertionError('not needed')",
+    "../requests_oauthlib/__init__.py": "raise AssertionError('not needed')",
+    "../requests_oauthlib/oauth2_session.py": "class OAuth2Session: pass",
     "client/configuration.py": "class Configuration: pass",
     "client/rest.py": "class RESTClientObject: pass",
     "client/api_client.py": "class ApiClient:\n    def __init__(self, configuration): self.given = configuration",
-    "config/__init__.py": "from kubernetes.client import ApiClient, Configuration",
+    "config/__init__.py": (
+        "from kubernetes.client import ApiClient, Configuration\nfrom requests_oauthlib import OAuth2Session"
+    ),
 }
+OURS = ("kubernetes", "requests_oauthlib")
 
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder for one, which is forgotten afterwards."""
-    known = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "kubernetes"}
-    for name in known:
+    for name in _loaded():
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.syspath_prepend(str(tmp_path))
     yield tmp_path / "kubernetes"
-    for name in [name for name in sys.modules if name.partition(".")[0] == "kubernetes"]:
+    for name in _loaded():
         del sys.modules[name]
+
+
+def _loaded() -> list[str]:
+    return [name for name in sys.modules if name.partition(".")[0] in OURS]
 
 
 def _write(package: Path, files: dict[str, str]) -> None:
@@ -54,6 +62,7 @@ def test_only_what_is_used(package: Path) -> None:
     assert found.RESTClientObject.__module__ == "kubernetes.client.rest"
     assert "kubernetes.client.api_client" not in sys.modules
     assert found.config.ApiClient(configuration=1).given == 1
+    assert type(found.config.OAuth2Session()).__module__ == "requests_oauthlib.oauth2_session"
 
 
 def test_a_package_of_another_shape(package: Path) -> None:
@@ -61,6 +70,7 @@ def test_a_package_of_another_shape(package: Path) -> None:
     other = {
         **TODAY,
         "__init__.py": "from . import client, config",
+        "../requests_oauthlib/__init__.py": "from .oauth2_session import OAuth2Session",
         "client/__init__.py": "from .configuration import Configuration\nMORE = 1",
         "config/__init__.py": "from kubernetes.client import MORE, Configuration",
     }
