@@ -6,10 +6,23 @@
 
 from __future__ import annotations
 
+import typing as t
+
 from ansible_collections.flowops.prefect.plugins.plugin_utils._runner_action import RunnerAction
+
+if t.TYPE_CHECKING:
+    from ansible_collections.flowops.prefect.plugins.module_utils._runner_module import Infrastructures
 
 
 class ActionModule(RunnerAction):
     """Runs flow runs as Kubernetes Jobs."""
 
     runner_type = "kubernetes"
+    may_run_here = True
+
+    def _load_infrastructures(self) -> Infrastructures:
+        from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._kubernetes import (
+            kubernetes_infrastructure,
+        )
+
+        return {"kubernetes": kubernetes_infrastructure}

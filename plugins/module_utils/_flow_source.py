@@ -22,6 +22,7 @@ from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._p
     base_environment,
     resolve_interpreter,
 )
+from ansible_collections.flowops.prefect.plugins.module_utils._own_source import source_of
 from ansible_collections.flowops.prefect.plugins.module_utils._text import neutralise, shorten
 
 
@@ -69,8 +70,7 @@ def _ask(interpreter: Interpreter, request: t.Any, directory: str, extra: t.Mapp
     environment = base_environment(os.environ)
     interpreter.activate(environment)
     environment.update(extra)
-    loader: t.Any = _flow_reader.__loader__
-    source = loader.get_source(_flow_reader.__name__)
+    source = source_of(_flow_reader)
     shown = " ".join(interpreter.command)
     try:
         # In one line, since older conda refuses line breaks in arguments.

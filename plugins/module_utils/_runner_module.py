@@ -58,11 +58,31 @@ WorkOf = t.Callable[[t.Mapping[str, t.Any], str, "list[str]"], Work]
 def run_module(runner_type: str, infrastructures: Infrastructures, work_of: WorkOf | None = None) -> None:
     """The whole of a runner module."""
     module = AnsibleModule(**argument_spec(runner_type))
-    invocation = {"module_args": masked_params(module.params, runner_type)}
-    secrets = secret_values(module.params, runner_type)
+    diff_mode = module._diff  # noqa: SLF001  # Ansible has no public name for it
+    result = result_of(module.params, runner_type, infrastructures, module.check_mode, diff_mode, work_of)
+    for warning in result.pop("warnings", ()):
+        module.warn(warning)
+    if result.pop("failed"):
+        module.fail_json(**result)
+    module.exit_json(**result)
+
+
+def result_of(
+    params: t.Mapping[str, t.Any],
+    runner_type: str,
+    infrastructures: Infrastructures,
+    check_mode: bool,
+    diff_mode: bool,
+    work_of: WorkOf | None = None,
+) -> dict[str, t.Any]:
+    """What a runner module returns, warnings and failure with it.
+
+    :arg params: options as an argument spec makes them, all of them.
+    """
+    secrets = secret_values(params, runner_type)
     try:
-        work = (work_of or one_task)(module.params, runner_type, secrets)
-        result = _done(work, infrastructures, module.check_mode, module._diff)  # noqa: SLF001  # Ansible has no public name for it
+        work = (work_of or one_task)(params, runner_type, secrets)
+        result = _done(work, infrastructures, check_mode, diff_mode)
     except FlowopsError as error:
         result = {
             "changed": False,
@@ -74,13 +94,12 @@ def run_module(runner_type: str, infrastructures: Infrastructures, work_of: Work
             "failed_runs": [],
             "timed_out": False,
         }
-    result = Redactor(secrets).deep(result)
-    for warning in result.pop("task_warnings", ()):
-        module.warn(warning)
-    result["invocation"] = invocation
-    if result.pop("failed"):
-        module.fail_json(**result)
-    module.exit_json(**result)
+    result = dict(Redactor(secrets).deep(result))
+    warnings = result.pop("task_warnings", ())
+    if warnings:
+        result["warnings"] = list(warnings)
+    result["invocation"] = {"module_args": masked_params(params, runner_type)}
+    return result
 
 
 def one_task(

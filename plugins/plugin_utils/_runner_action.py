@@ -30,10 +30,14 @@ from ansible_collections.flowops.prefect.plugins.module_utils._fields import (
     per_run_fields_of,
 )
 from ansible_collections.flowops.prefect.plugins.module_utils._redact import masked_params
+from ansible_collections.flowops.prefect.plugins.plugin_utils._direct import executed_here, runs_here
 from ansible_collections.flowops.prefect.plugins.plugin_utils._interrupts import interrupts_raise
 from ansible_collections.flowops.prefect.plugins.plugin_utils._live_output import OPEN_PHASES, LiveOutput, is_open
 from ansible_collections.flowops.prefect.plugins.plugin_utils._models import by_name, validate_on_controller
 from ansible_collections.flowops.prefect.plugins.plugin_utils._parent_watch import ends_with_parent
+
+if t.TYPE_CHECKING:
+    from ansible_collections.flowops.prefect.plugins.module_utils._runner_module import Infrastructures
 
 #: One module execution holds at most so long, in seconds: a lost connection is noticed, AWX sees progress.
 LONGEST_HOLD = 30.0
@@ -62,6 +66,8 @@ class RunnerAction(ActionBase):
     """Base of the action plugins; a subclass names its ``runner_type``."""
 
     runner_type: t.ClassVar[str]
+    #: Whether the module only talks to others, so that it does not matter which process does that.
+    may_run_here: t.ClassVar[bool] = False
     _supports_check_mode = True
     _supports_async = True
     _requires_connection = True
@@ -140,10 +146,20 @@ class RunnerAction(ActionBase):
 
     # --- executing ---------------------------------------------------------------------------------------------------
 
+    def _load_infrastructures(self) -> Infrastructures:
+        """Import what the module deals with, where it may be executed in the worker."""
+        raise NotImplementedError
+
     def _execute(self, args: dict[str, t.Any], wrap_async: bool | int = False) -> dict[str, t.Any]:
+        given = {name: value for name, value in args.items() if value is not None}
+        if self.may_run_here and runs_here(self, self._vars):
+            how = (self._task.check_mode, self._task.diff)
+            here = executed_here(given, self.runner_type, self._load_infrastructures, *how)
+            if here is not None:
+                return here
         result: dict[str, t.Any] = self._execute_module(
             module_name=f"flowops.prefect.{self._task.action.rsplit('.', 1)[-1]}",
-            module_args={name: value for name, value in args.items() if value is not None},
+            module_args=given,
             task_vars=self._vars,
             wrap_async=wrap_async,
         )

@@ -75,7 +75,8 @@ The load is the average of the last minute; what a part itself makes of it count
 - **Containers**: twenty runs in an image whose `python` sleeps, launched with `wait: false`, records, claims and the
   server's share included. The loop is `community.docker.docker_container`, the script (`tests/bench/docker_script.py`)
   starts containers with the SDK and remembers nothing. Times are those of a play less a play without tasks.
-- **Jobs**: the same with Jobs that no node takes. The loop is `kubernetes.core.k8s`. A hundred are measured once.
+- **Jobs**: the same with Jobs that no node takes. The loop is `kubernetes.core.k8s`. The loop of a
+  hundred is measured once.
 - **Thousands of Jobs**: real runs, records and Jobs, bound to a node that is an object and nothing else; a script
   (`tests/bench/kubernetes_engines.py`) tells what their engines and a kubelet would tell.
 - **Agent**: the playbook `agent` and `prefect worker start`, both with their defaults (the agent looks at its pool

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,14 +23,17 @@ pytestmark = pytest.mark.usefixtures("docker_engine_up")
 MOMENTS = 4
 
 
-@pytest.fixture
-def stage(server: PrefectServer, start_playbook: StartPlaybook, tmp_path: Path) -> Stage:
-    """Each place is a label."""
+@pytest.fixture(params=["host-docker", "controller"], ids=["module", "worker"])
+def stage(
+    request: pytest.FixtureRequest, server: PrefectServer, start_playbook: StartPlaybook, tmp_path: Path
+) -> Stage:
+    """Each place is a label. The Python of a host executes modules, that of a controller has its workers do so."""
 
     def new_place(at: PrefectServer = server) -> DockerPlace:
-        return DockerPlace(PrefectRest(at.api_url), tmp_path)
+        return DockerPlace(PrefectRest(at.api_url), tmp_path, request.param)
 
-    return Stage(new_place, start_playbook)
+    own = request.param == "controller"
+    return Stage(new_place, functools.partial(start_playbook, core=request.param) if own else start_playbook)
 
 
 def test_a_play_that_was_killed_at_any_moment_is_continued_by_the_next(stage: Stage) -> None:

@@ -78,6 +78,8 @@ ENVIRONMENTS = {
         Environment("orion", ("3.9",), "3.9"),
         # Prefect's own workers for containers and Jobs.
         Environment("stock-workers", ("3.12", "3.11", "3.13"), "3.11", "prefect3-override.txt"),
+        # A controller whose modules need no process of their own.
+        Environment("controller", ("3.11", "3.12", "3.13"), "3.11"),
         # What AWX executes a job with.
         Environment("awx", ("3.11", "3.12", "3.13"), "3.11"),
         # What benchmarks compare with.

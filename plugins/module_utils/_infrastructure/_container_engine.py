@@ -15,10 +15,10 @@ from __future__ import annotations
 import functools
 import json
 import re
-import typing as t
 
 from ansible_collections.flowops.prefect.plugins.module_utils import _bootstrap
 from ansible_collections.flowops.prefect.plugins.module_utils._launch import Launch
+from ansible_collections.flowops.prefect.plugins.module_utils._own_source import source_of
 
 BOOTSTRAP_VARIABLE = _bootstrap.VARIABLE
 
@@ -34,8 +34,7 @@ def engine_command() -> tuple[str, ...]:
 
     A cluster keeps each Job and each pod several times, so what explains the bootstrap stays at home: a third of it.
     """
-    loader: t.Any = _bootstrap.__loader__  # Ansible's zip on a managed host has no such file
-    return ("python", "-c", _HEAD + _EXPLANATIONS.sub("", loader.get_source(_bootstrap.__name__)))
+    return ("python", "-c", _HEAD + _EXPLANATIONS.sub("", source_of(_bootstrap)))
 
 
 def engine_orders(launch: Launch) -> str:

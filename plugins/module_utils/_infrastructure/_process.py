@@ -67,6 +67,7 @@ from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._p
 )
 from ansible_collections.flowops.prefect.plugins.module_utils._launch import AttemptKey, Launch
 from ansible_collections.flowops.prefect.plugins.module_utils._observation import LogChunk, Observation, Presence
+from ansible_collections.flowops.prefect.plugins.module_utils._own_source import source_of
 from ansible_collections.flowops.prefect.plugins.module_utils._state_dir import (
     DamagedError,
     StateDirectory,
@@ -323,7 +324,7 @@ class ProcessInfrastructure(Infrastructure):
         if self._bootstrap_source is None:
             from ansible_collections.flowops.prefect.plugins.module_utils import _bootstrap
 
-            self._bootstrap_source = _source(_bootstrap)
+            self._bootstrap_source = source_of(_bootstrap).encode()
         return self._bootstrap_source
 
     def _acquire(self, state: StateDirectory, launch: Launch, spec: dict[str, t.Any]) -> AttemptDirectory | None:
@@ -352,7 +353,7 @@ class ProcessInfrastructure(Infrastructure):
         from ansible_collections.flowops.prefect.plugins.module_utils import _supervisor
 
         state.folder("slots")
-        script = state.keep_source(_source(_supervisor))
+        script = state.keep_source(source_of(_supervisor).encode())
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         log = os.open(_SUPERVISOR_LOG, flags, 0o600, dir_fd=directory.descriptor)
         # Interpreters that do not come with the system may need this to find their own library.
@@ -573,12 +574,6 @@ def _machine_id() -> str:
         with contextlib.suppress(OSError), open(path, encoding="ascii", errors="replace") as file:
             return file.read(100).strip()
     return ""
-
-
-def _source(module: t.Any) -> bytes:
-    """A module's source by its loader: Ansible's zip on a managed host has no file of that name."""
-    source = module.__loader__.get_source(module.__name__)
-    return t.cast("str", source).encode()
 
 
 def _make_attempt(state: StateDirectory, key: AttemptKey, spec: dict[str, t.Any]) -> AttemptDirectory | None:
