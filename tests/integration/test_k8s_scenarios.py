@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,30 +22,44 @@ from prefect_server import PrefectServer
 MOMENTS = 4
 
 
+#: The Python of a host executes modules, that of a controller has its workers do so.
+both_ways = pytest.mark.parametrize(
+    "stage",
+    [pytest.param("host-kubernetes", id="module"), pytest.param("controller", id="worker")],
+    indirect=True,
+)
+
+
 @pytest.fixture
-def stage(namespace: Namespace, start_playbook: StartPlaybook, tmp_path: Path) -> Stage:
+def stage(request: pytest.FixtureRequest, namespace: Namespace, start_playbook: StartPlaybook, tmp_path: Path) -> Stage:
     """Each place is a label; what flows write is seen only where the cluster's node is this machine."""
     if not kubernetes_cluster.is_ours():
         pytest.skip("the nodes of this cluster do not share a folder with the tests")
 
-    def new_place(at: PrefectServer = namespace.server) -> KubernetesPlace:
-        return KubernetesPlace(dataclasses.replace(namespace, server=at), tmp_path)
+    python = getattr(request, "param", "host-kubernetes")
 
-    return Stage(new_place, start_playbook)
+    def new_place(at: PrefectServer = namespace.server) -> KubernetesPlace:
+        return KubernetesPlace(dataclasses.replace(namespace, server=at), tmp_path, python)
+
+    own = python == "controller"
+    return Stage(new_place, functools.partial(start_playbook, core=python) if own else start_playbook)
 
 
 def test_a_play_that_was_killed_at_any_moment_is_continued_by_the_next(stage: Stage) -> None:
     fault_scenarios.killed_plays_are_continued(stage, MOMENTS)
 
 
+@both_ways
 def test_one_of_eight_playbooks_executes_the_run(stage: Stage) -> None:
     fault_scenarios.one_of_eight_plays_executes_the_run(stage)
 
 
+@both_ways
 def test_launch_first_and_wait_later(stage: Stage) -> None:
     fault_scenarios.launched_and_adopted(stage)
 
 
+@both_ways
 def test_nothing_survives_a_cancel_not_even_what_hides(stage: Stage) -> None:
     fault_scenarios.nothing_survives_a_cancel(stage)
 
@@ -61,6 +76,7 @@ def test_an_engine_that_comes_second_follows(stage: Stage) -> None:
     fault_scenarios.an_engine_that_comes_second_follows(stage)
 
 
+@both_ways
 def test_no_sighting(stage: Stage) -> None:
     fault_scenarios.secrets_are_seen_by_the_flow_alone(stage)
 
