@@ -11,6 +11,7 @@ collections for network devices have executed their modules so for years (``impo
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -75,6 +76,14 @@ def executed_here(
     )
     if checked.error_messages:
         return None
-    result = result_of(checked.validated_parameters, runner_type, infrastructures, check_mode, diff_mode)
+    with _without_terminal():
+        result = result_of(checked.validated_parameters, runner_type, infrastructures, check_mode, diff_mode)
     secrets = checked._no_log_values  # noqa: SLF001  # as AnsibleModule does it
     return dict(remove_values(json.loads(json.dumps(result)), secrets))
+
+
+@contextlib.contextmanager
+def _without_terminal() -> t.Iterator[None]:
+    """Libraries log to where a module's errors would be, and programs for credentials would ask on a terminal."""
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+        yield

@@ -74,7 +74,9 @@ The load is the average of the last minute; what a part itself makes of it count
 - **Supervisor**: VmRSS, and user and system time, of the process beside each run while a flow sleeps.
 - **Containers**: twenty runs in an image whose `python` sleeps, launched with `wait: false`, records, claims and the
   server's share included. The loop is `community.docker.docker_container`, the script (`tests/bench/docker_script.py`)
-  starts containers with the SDK and remembers nothing. Times are those of a play less a play without tasks.
+  starts containers with the SDK and remembers nothing. Times are those of a play less a play without tasks. All of it
+  is executed by the controller's own Python, so the task's worker does what the module does; where a module in a
+  process of its own is meant, `flowops_prefect_direct: false` sees to it.
 - **Jobs**: the same with Jobs that no node takes. The loop is `kubernetes.core.k8s`. The loop of a
   hundred is measured once.
 - **Thousands of Jobs**: real runs, records and Jobs, bound to a node that is an object and nothing else; a script

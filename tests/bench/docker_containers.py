@@ -19,7 +19,7 @@ from typing import Any
 import docker_engine
 import docker_image
 import environments
-from measuring import BENCH, PEERS, TIMES, Bench, Row, Usage, Usages, faster, run, seconds, slower
+from measuring import APART, BENCH, BY_A_PROCESS, PEERS, TIMES, Bench, Row, Usage, Usages, faster, run, seconds, slower
 
 NUMBER = 20
 # Tasks in one play where single tasks are compared.
@@ -44,14 +44,19 @@ def containers(bench: Bench) -> list[Row]:
 
 def _round(bench: Bench, shares: list[float]) -> Iterator[tuple[str, Usage]]:
     deployment = bench.rest.create_deployment("hello")["id"]
-    run_ids = [bench.rest.create_flow_run(deployment)["id"] for _number in range(NUMBER)]
+    run_ids, more_ids = (
+        [bench.rest.create_flow_run(deployment)["id"] for _number in range(NUMBER)] for _set in range(2)
+    )
     yield "empty", bench.play_among_peers([])
     before = bench.server_cpu()
     yield "task", bench.play_among_peers([_task(bench, flow_run_ids=run_ids)])
     shares.append(bench.server_cpu() - before)
     yield "task again", bench.play_among_peers([_task(bench, flow_run_ids=run_ids)])
     yield "trivial", bench.play_among_peers([{"name": "Trivial", "trivial": {}}] * TASKS)
-    yield "one", bench.play_among_peers([_task(bench, flow_run_id=run_ids[0])] * TASKS)
+    yield "one", bench.play_among_peers([{**_task(bench, flow_run_id=run_ids[0]), **APART}] * TASKS)
+    _remove()
+    yield "apart", bench.play_among_peers([{**_task(bench, flow_run_ids=more_ids), **APART}])
+    yield "apart again", bench.play_among_peers([{**_task(bench, flow_run_ids=more_ids), **APART}])
     _remove()
     yield "loop", bench.play_among_peers([LOOP])
     yield "loop again", bench.play_among_peers([LOOP])
@@ -95,10 +100,12 @@ def _script(bench: Bench) -> Usage:
 
 
 def _rows(used: Usages, shares: list[float]) -> list[Row]:
-    loop, work, again = "community.docker in a loop", f"{NUMBER} containers launched in one task", "task repeated"
+    loop, work = "community.docker in a loop", f"{NUMBER} containers launched in one task"
+    again = f"{NUMBER} containers that are there, task repeated"
     task, script = used.wall("task"), used.gross("script")
     slowest = 1.3 * statistics.median(script) + 2
     many = (used.wall("task again"), used.wall("loop again"))
+    apart = (used.wall("apart again"), used.wall("loop again"))
     cpu = (used.cpu("task"), used.cpu("loop"))
     one = (used.cpu("one", TASKS), used.cpu("trivial", TASKS))
     return [
@@ -106,8 +113,10 @@ def _rows(used: Usages, shares: list[float]) -> list[Row]:
         faster(f"{work}: CPU", f"{loop}: its CPU", *cpu, 8.0),
         Row(work, SCRIPT, seconds(task), seconds(script), statistics.median(task), "s", slowest),
         Row(f"{work}: CPU of the server", "-", seconds(shares), "-", statistics.median(shares), "s", None),
-        faster(f"{NUMBER} containers that are there, {again}", f"{loop}, nothing to do: its time", *many, 12.0),
-        slower(f"one container that is there, {again}: CPU", "a trivial module", *one, 4.0),
+        faster(again, f"{loop}, nothing to do: its time", *many, 12.0),
+        faster(f"{work}, {BY_A_PROCESS}", f"{loop}: its time", used.wall("apart"), used.wall("loop"), None),
+        faster(f"{again}, {BY_A_PROCESS}", f"{loop}, nothing to do: its time", *apart, None),
+        slower(f"one container that is there, task repeated, {BY_A_PROCESS}: CPU", "a trivial module", *one, 4.0),
     ]
 
 

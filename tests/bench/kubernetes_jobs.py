@@ -18,7 +18,7 @@ from typing import Any
 
 import jobs
 import kubernetes_cluster
-from measuring import TIMES, Bench, Row, Usage, Usages, faster, run, seconds, slower
+from measuring import APART, BY_A_PROCESS, TIMES, Bench, Row, Usage, Usages, faster, run, seconds, slower
 from prefect_server import PrefectServer
 
 NUMBER = 20
@@ -72,14 +72,16 @@ def _run_ids(bench: Bench, number: int) -> list[str]:
 
 
 def _round(bench: Bench, namespace: jobs.Namespace, shares: list[float]) -> Iterator[tuple[str, Usage]]:
-    run_ids = _run_ids(bench, NUMBER)
+    run_ids, more_ids = (_run_ids(bench, NUMBER) for _set in range(2))
     yield "empty", bench.play_among_peers([])
     before = bench.server_cpu()
     yield "task", bench.play_among_peers([_task(namespace, flow_run_ids=run_ids)])
     shares.append(bench.server_cpu() - before)
     yield "task again", bench.play_among_peers([_task(namespace, flow_run_ids=run_ids)])
     yield "trivial", bench.play_among_peers([{"name": "Trivial", "trivial": {}}] * TASKS)
-    yield "one", bench.play_among_peers([_task(namespace, flow_run_id=run_ids[0])] * TASKS)
+    yield "one", bench.play_among_peers([{**_task(namespace, flow_run_id=run_ids[0]), **APART}] * TASKS)
+    yield "apart", bench.play_among_peers([{**_task(namespace, flow_run_ids=more_ids), **APART}])
+    yield "apart again", bench.play_among_peers([{**_task(namespace, flow_run_ids=more_ids), **APART}])
     yield "loop", bench.play_among_peers([_loop(namespace, NUMBER)])
     yield "loop again", bench.play_among_peers([_loop(namespace, NUMBER)])
     yield "file", _file(bench, namespace)
@@ -121,11 +123,13 @@ def _file(bench: Bench, namespace: jobs.Namespace) -> Usage:
 
 
 def _rows(used: Usages, shares: list[float]) -> list[Row]:
-    work, many, again = f"{NUMBER} Jobs launched in one task", f"{MANY} Jobs launched in one task", "task repeated"
+    work, many = f"{NUMBER} Jobs launched in one task", f"{MANY} Jobs launched in one task"
+    again = f"{NUMBER} Jobs that are there, task repeated"
     task, file = used.wall("task"), used.gross("file")
     slowest = 1.5 * statistics.median(file) + 3
     one = (used.cpu("one", TASKS), used.cpu("trivial", TASKS))
     there = (used.wall("task again"), used.wall("loop again"))
+    apart = (used.wall("apart again"), used.wall("loop again"))
     hundred, by_loop = used.wall("many"), used.wall("many by loop")
     ratio = statistics.median(by_loop) / statistics.median(hundred)
     return [
@@ -134,6 +138,8 @@ def _rows(used: Usages, shares: list[float]) -> list[Row]:
         Row(work, FILE, seconds(task), seconds(file), statistics.median(task), "s", slowest),
         Row(f"{work}: CPU of the server", "-", seconds(shares), "-", statistics.median(shares), "s", None),
         Row(many, f"{LOOP}: its time", seconds(hundred), seconds(by_loop), ratio, TIMES, 15.0, most=False),
-        faster(f"{NUMBER} Jobs that are there, {again}", f"{LOOP}, nothing to do: its time", *there, 12.0),
-        slower(f"one Job that is there, {again}: CPU", "a trivial module", *one, 5.0),
+        faster(again, f"{LOOP}, nothing to do: its time", *there, 12.0),
+        faster(f"{work}, {BY_A_PROCESS}", f"{LOOP}: its time", used.wall("apart"), used.wall("loop"), None),
+        faster(f"{again}, {BY_A_PROCESS}", f"{LOOP}, nothing to do: its time", *apart, None),
+        slower(f"one Job that is there, task repeated, {BY_A_PROCESS}: CPU", "a trivial module", *one, 5.0),
     ]

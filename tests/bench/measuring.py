@@ -26,6 +26,9 @@ PEERS = "bench"
 BENCH = Path(__file__).resolve().parent
 Tasks = list[dict[str, Any]]
 TIMES = "×"  # noqa: RUF001 - the unit of a ratio
+#: For a task whose module gets a process of its own, as on every host but the controller itself.
+APART: dict[str, Any] = {"vars": {"flowops_prefect_direct": False}}
+BY_A_PROCESS = "by a module in a process of its own"
 
 
 @dataclass(frozen=True)
@@ -125,7 +128,7 @@ def median_ratio(dividends: Sequence[float], divisors: Sequence[float]) -> float
     return statistics.median(one / other for one, other in zip(dividends, divisors))
 
 
-def faster(work: str, against: str, subject: Sequence[float], floor: Sequence[float], least: float) -> Row:
+def faster(work: str, against: str, subject: Sequence[float], floor: Sequence[float], least: float | None) -> Row:
     """A row that says how many times less the subject needs."""
     ratio = median_ratio(floor, subject)
     return Row(work, against, seconds(subject), seconds(floor), ratio, TIMES, least, most=False)

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import datetime
+import logging
 import sys
 import types
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 from ansible import constants
 
+from ansible_collections.flowops.prefect.plugins.module_utils import _runner_module
 from ansible_collections.flowops.prefect.plugins.plugin_utils._direct import executed_here, runs_here
 
 PYTHON = {"ansible_python_interpreter": sys.executable}
@@ -94,3 +96,22 @@ def test_what_is_refused_before_anything_is_asked() -> None:
     assert "never-shown" not in str(result)
     assert result["invocation"]["module_args"]["flow_run_id"] == "nonsense"
     assert "warnings" not in result
+
+
+def test_nothing_reaches_the_terminal(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    """What libraries print and log belongs to a module's output, which nobody sees; nor can they ask anybody."""
+    seen = []
+
+    def chatty(*_args: Any) -> dict[str, Any]:
+        print("printed")
+        logging.getLogger("flowops-test").error("logged")
+        seen.append(sys.stdout.isatty())
+        return {"changed": False}
+
+    monkeypatch.setattr(_runner_module, "result_of", chatty)
+    args = {"flow_run_id": "0f6e2d3c-5a41-4c8e-9b7d-1e2f3a4b5c6d"}
+    assert executed_here(args, "docker", dict, check_mode=False, diff_mode=False) == {"changed": False}
+    assert seen == [False]
+    assert capfd.readouterr() == ("", "")
+    print("afterwards")
+    assert capfd.readouterr().out == "afterwards\n"
