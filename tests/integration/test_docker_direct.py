@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from pathlib import Path
 from typing import Any
 
 import containers
@@ -97,3 +98,30 @@ def test_what_needs_a_process(
     done = play.wait()
     assert done.last["runs"][0]["phase"] == "absent", done.output
     assert _had_a_process(play)
+
+
+@pytest.mark.parametrize("on_abort", ["cancel", "leave"])
+def test_an_interrupted_play(
+    server: PrefectServer, start_playbook: StartPlaybook, tmp_path: Path, on_abort: str
+) -> None:
+    """Ctrl-C while the worker looks at a container: as with a module, the run is cancelled or goes on."""
+    rest = PrefectRest(server.api_url)
+    until = tmp_path / "until"
+    parameters = {"seconds": 300, "pid_file": str(tmp_path / "pid"), "until_file": str(until)}
+    run_id = containers.make_run(rest, "sleeper", parameters)
+    options = {"flow_run_id": run_id, "on_abort": on_abort, "stop_grace": 5, "volumes": containers.volume(tmp_path)}
+    play = start_playbook(
+        containers.docker_task(api_url=server.api_url, **options), hosts=containers.hosts(WORKER), core=WORKER
+    )
+    play.wait_for_output("asleep")
+    play.interrupt()
+    play.wait(60)
+    assert not _had_a_process(play)
+    if on_abort == "cancel":
+        assert not containers.is_running(run_id)
+        assert rest.wait_for_state(run_id) == "CANCELLED"
+    else:
+        assert containers.is_running(run_id)
+        assert rest.state_type(run_id) == "RUNNING"
+        until.touch()
+        assert rest.wait_for_state(run_id) == "COMPLETED"

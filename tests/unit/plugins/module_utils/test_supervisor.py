@@ -19,6 +19,7 @@ from process_attempts import FOR_EVER, PASS_GATE, Attempts, wait_until
 from ansible_collections.flowops.prefect.plugins.module_utils import _supervisor
 from ansible_collections.flowops.prefect.plugins.module_utils._errors import InfrastructureError, SettingsError
 from ansible_collections.flowops.prefect.plugins.module_utils._observation import Presence
+from ansible_collections.flowops.prefect.plugins.module_utils._own_source import source_of
 from ansible_collections.flowops.prefect.plugins.module_utils._supervisor import (
     blank_record,
     events_of,
@@ -237,11 +238,10 @@ def test_a_reader_that_follows_never_takes_a_hole_for_output(attempts):
 
 
 def test_where_no_hole_can_be_made_the_file_is_emptied(attempts, monkeypatch):
-    source = _supervisor.__loader__.get_source(_supervisor.__name__)
-    crippled = source.replace(".fallocate64", ".no_such_function")
+    crippled = source_of(_supervisor).replace(".fallocate64", ".no_such_function")
     monkeypatch.setattr(
-        "ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._process._source",
-        lambda _module: crippled.encode(),
+        "ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._process.source_of",
+        lambda _module: crippled,
     )
     do = PASS_GATE + "[(print('x' * 63), n % 500 or time.sleep(0.01)) for n in range(30000)]; print('end')"
     launch = attempts.start(do, settings={"output_limit": 64 * 1024})
