@@ -85,8 +85,8 @@ notes:
     environment. They are masked in results, differences, output and messages. They reach the pod by a Secret of the
     Job's name, which the Job owns. Nothing of them is in the Job itself.
   - B(On the controller itself) (local connection, the controller's own Python, no C(become), no C(environment), no
-    C(async)) the task's worker talks to the cluster without a process for the module, which saves half a second of CPU
-    time at each look. The variable C(flowops_prefect_direct) set to C(false) has it start one all the same.
+    C(async)) the task's worker talks to the cluster without a process for the module, which is lighter. The variable
+    C(flowops_prefect_direct) set to C(false) has it start one all the same.
   - Durations are seconds, as whole or decimal numbers.
   - No option has a default that Ansible would see, since a default could not be told from a user's value. What applies
     when an option is left out is said in its description.

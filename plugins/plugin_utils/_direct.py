@@ -4,9 +4,9 @@
 
 """Executes a module in the task's own worker, where a Python started for it would be the same one in the same place.
 
-Modules that talk to an engine or a cluster mostly run on the controller itself, and there nine tenths of an execution
-that finds nothing to do go into packing the module's sources, starting a Python and compiling them (measured). The
-collections for network devices have executed their modules so for years (``import_modules`` of ansible.netcommon).
+Modules that talk to an engine or a cluster mostly run on the controller itself. There more than half of what an
+execution costs that finds nothing to do is packing the module's sources, starting a Python and loading them (measured).
+The collections for network devices have executed their modules so for years (``import_modules`` of ansible.netcommon).
 """
 
 from __future__ import annotations

@@ -34,6 +34,24 @@ client = ours.connect(ours.Connection(kubeconfig=sys.argv[1], context="good"))
 print(json.dumps({"headers": client._credentials(), "models": "kubernetes.client.models" in sys.modules}))
 """
 
+WATCH = """
+import json, sys, threading, time
+from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure import _kubernetes_client as ours
+from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._kubernetes_watch import Watches
+client, lists = ours.connect(ours.Connection(kubeconfig=sys.argv[1])), []
+for path in sys.argv[3:]:
+    versions = []
+    list(client.items(path, versions.append))
+    lists.append((path, {"resourceVersion": versions[-1]}))
+print("listening", flush=True)
+begun = time.monotonic()
+woken = Watches(client, lambda kind, found: True).wait(lists, float(sys.argv[2]))
+seconds, deadline = time.monotonic() - begun, time.monotonic() + 5
+while threading.active_count() > 1 and time.monotonic() < deadline:
+    time.sleep(0.05)
+print(json.dumps({"woken": woken, "seconds": seconds, "threads": threading.active_count()}))
+"""
+
 
 @dataclass(frozen=True)
 class Access:
@@ -244,6 +262,23 @@ class _IssuerAnswers(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *_what: object) -> None:
         """Nobody reads it."""
+
+
+@pytest.mark.parametrize("environment", ["host-kubernetes", "host-kubernetes-oldest"])
+def test_one_watch_that_hears_something_is_enough(namespace: Namespace, environment: str) -> None:
+    """The others end at once: neither is the news held back until their time is over, nor does a thread stay behind."""
+    patience = 40
+    python = environments.ensure(environment) / "bin" / "python"
+    paths = [f"/api/v1/namespaces/{namespace.name}/{resource}" for resource in ("pods", "configmaps", "secrets")]
+    words = [python, "-c", WATCH, kubernetes_cluster.kubeconfig(), str(patience), *paths]
+    env = {"PYTHONPATH": str(COLLECTION_ROOT.parents[2])}
+    with subprocess.Popen(words, env=env, stdout=subprocess.PIPE, text=True) as listener:
+        assert listener.stdout is not None
+        assert listener.stdout.readline() == "listening\n"
+        namespace.kubectl("create", "configmap", "news")
+        told = json.loads(listener.communicate(timeout=patience * 2)[0])
+    assert (told["woken"], told["threads"]) == (True, 1)
+    assert told["seconds"] < patience / 2
 
 
 @pytest.mark.usefixtures("access")

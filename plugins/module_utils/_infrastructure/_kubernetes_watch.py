@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import json
 import queue
+import socket
 import threading
 import time
 import typing as t
@@ -53,8 +54,7 @@ class Watches:
         finally:
             self._closed = True
             for answer in list(self._open):
-                with contextlib.suppress(Exception):
-                    answer.close()
+                _end(answer)
         return True
 
     def _watch(self, path: str, query: dict[str, t.Any], deadline: float) -> None:
@@ -66,6 +66,9 @@ class Watches:
 
     def _read(self, answer: t.Any) -> None:
         self._open.append(answer)
+        if self._closed:
+            answer.close()
+            return
         if answer.status == _EXPIRED:
             self._woken.put(None)
         if answer.status >= 400:
@@ -82,6 +85,14 @@ class Watches:
                 raise InfrastructureError("the watch broke off") from None
         finally:
             answer.close()
+
+
+def _end(answer: t.Any) -> None:
+    """To close a connection does not wake the thread that reads from it; to shut it down does."""
+    with contextlib.suppress(Exception):
+        answer.connection.sock.shutdown(socket.SHUT_RDWR)
+    with contextlib.suppress(Exception):
+        answer.close()
 
 
 def _lines(answer: t.Any) -> t.Iterator[bytes]:
