@@ -6,12 +6,7 @@
 
 from __future__ import annotations
 
-import typing as t
-
 from ansible_collections.flowops.prefect.plugins.plugin_utils._runner_action import RunnerAction
-
-if t.TYPE_CHECKING:
-    from ansible_collections.flowops.prefect.plugins.module_utils._runner_module import Infrastructures
 
 
 class ActionModule(RunnerAction):
@@ -19,10 +14,3 @@ class ActionModule(RunnerAction):
 
     runner_type = "kubernetes"
     may_run_here = True
-
-    def _load_infrastructures(self) -> Infrastructures:
-        from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._kubernetes import (
-            kubernetes_infrastructure,
-        )
-
-        return {"kubernetes": kubernetes_infrastructure}

@@ -13,12 +13,12 @@ import typing as t
 
 from ansible_collections.flowops.prefect.plugins.module_utils._collector import resume_collector
 from ansible_collections.flowops.prefect.plugins.module_utils._fields import AGENT_SOURCES
+from ansible_collections.flowops.prefect.plugins.plugin_utils._booleans import is_true
 from ansible_collections.flowops.prefect.plugins.plugin_utils._drain import drains
 from ansible_collections.flowops.prefect.plugins.plugin_utils._runner_action import (
     LONGEST_HOLD,
     PASSING,
     RunnerAction,
-    is_true,
 )
 
 #: How soon a server or a host that did not answer is asked again, in seconds.

@@ -22,11 +22,8 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.parameters import remove_values
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.flowops.prefect.plugins.module_utils._collector import resume_collector
-from ansible_collections.flowops.prefect.plugins.module_utils._startup import starting
-
-if t.TYPE_CHECKING:
-    from ansible_collections.flowops.prefect.plugins.module_utils._runner_module import Infrastructures
+from ansible_collections.flowops.prefect.plugins.module_utils._collector import resume_collector, uncollected
+from ansible_collections.flowops.prefect.plugins.plugin_utils._booleans import is_true
 
 #: A variable of hosts and plays: false has every module run in a process of its own.
 SWITCH = "flowops_prefect_direct"
@@ -44,26 +41,20 @@ def runs_here(action: ActionBase, task_vars: t.Mapping[str, t.Any]) -> bool:
     python = action._templar.template(told.get("ansible_python_interpreter") or "")  # noqa: SLF001
     if os.path.abspath(str(python)) != os.path.abspath(sys.executable):
         return False
-    return str(action._templar.template(told.get(SWITCH, True))).lower() not in ("false", "no", "0", "off")  # noqa: SLF001
+    return is_true(action._templar.template(told.get(SWITCH, True)))  # noqa: SLF001
 
 
 def executed_here(
-    args: t.Mapping[str, t.Any],
-    runner_type: str,
-    load: t.Callable[[], Infrastructures],
-    check_mode: bool,
-    diff_mode: bool,
+    args: t.Mapping[str, t.Any], runner_type: str, check_mode: bool, diff_mode: bool
 ) -> dict[str, t.Any] | None:
     """The module's result, in plain values as every module's.
 
-    :arg load: imports what the module deals with.
     :returns: ``None`` for arguments that only a module in its own process has the right words for.
     """
-    with starting():
+    with uncollected():
         from ansible_collections.flowops.prefect.plugins.module_utils._argspec import argument_spec
+        from ansible_collections.flowops.prefect.plugins.module_utils._infrastructure._registry import INFRASTRUCTURES
         from ansible_collections.flowops.prefect.plugins.module_utils._runner_module import result_of
-
-        infrastructures = load()
     resume_collector()
     try:
         # What templates made of them carries marks of the controller, and is not what a module would be given.
@@ -77,7 +68,7 @@ def executed_here(
     if checked.error_messages:
         return None
     with _without_terminal():
-        result = result_of(checked.validated_parameters, runner_type, infrastructures, check_mode, diff_mode)
+        result = result_of(checked.validated_parameters, runner_type, INFRASTRUCTURES, check_mode, diff_mode)
     secrets = checked._no_log_values  # noqa: SLF001  # as AnsibleModule does it
     return dict(remove_values(json.loads(json.dumps(result)), secrets))
 

@@ -30,14 +30,12 @@ from ansible_collections.flowops.prefect.plugins.module_utils._fields import (
     per_run_fields_of,
 )
 from ansible_collections.flowops.prefect.plugins.module_utils._redact import masked_params
+from ansible_collections.flowops.prefect.plugins.plugin_utils._booleans import is_true
 from ansible_collections.flowops.prefect.plugins.plugin_utils._direct import executed_here, runs_here
 from ansible_collections.flowops.prefect.plugins.plugin_utils._interrupts import interrupts_raise
 from ansible_collections.flowops.prefect.plugins.plugin_utils._live_output import OPEN_PHASES, LiveOutput, is_open
 from ansible_collections.flowops.prefect.plugins.plugin_utils._models import by_name, validate_on_controller
 from ansible_collections.flowops.prefect.plugins.plugin_utils._parent_watch import ends_with_parent
-
-if t.TYPE_CHECKING:
-    from ansible_collections.flowops.prefect.plugins.module_utils._runner_module import Infrastructures
 
 #: One module execution holds at most so long, in seconds: a lost connection is noticed, AWX sees progress.
 LONGEST_HOLD = 30.0
@@ -146,15 +144,10 @@ class RunnerAction(ActionBase):
 
     # --- executing ---------------------------------------------------------------------------------------------------
 
-    def _load_infrastructures(self) -> Infrastructures:
-        """Import what the module deals with, where it may be executed in the worker."""
-        raise NotImplementedError
-
     def _execute(self, args: dict[str, t.Any], wrap_async: bool | int = False) -> dict[str, t.Any]:
         given = {name: value for name, value in args.items() if value is not None}
         if self.may_run_here and runs_here(self, self._vars):
-            how = (self._task.check_mode, self._task.diff)
-            here = executed_here(given, self.runner_type, self._load_infrastructures, *how)
+            here = executed_here(given, self.runner_type, self._task.check_mode, self._task.diff)
             if here is not None:
                 return here
         result: dict[str, t.Any] = self._execute_module(
@@ -360,11 +353,6 @@ def _names_runs(args: dict[str, t.Any]) -> bool:
     entries = args.get("runs")
     named = isinstance(entries, list) and all(isinstance(one, dict) and one.get("flow_run_id") for one in entries)
     return bool(args.get("flow_run_id") or args.get("flow_run_ids") or named)
-
-
-def is_true(value: t.Any) -> bool:
-    """Ansible's idea of a boolean, for arguments that no argument spec has converted yet."""
-    return value if isinstance(value, bool) else str(value).lower() in ("1", "true", "yes", "on", "y", "t")
 
 
 def _optional_bool(value: t.Any) -> bool | None:

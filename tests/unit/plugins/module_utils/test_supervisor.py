@@ -431,7 +431,7 @@ def test_its_lock_is_held_by_nobody_else(attempts):
 
 
 def test_it_stands_alone():
-    tree = ast.parse(_supervisor.__loader__.get_source(_supervisor.__name__))
+    tree = ast.parse(source_of(_supervisor))
     imported = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):

@@ -79,17 +79,13 @@ def test_who_wants_to_keep_the_files_of_modules_gets_them(monkeypatch: pytest.Mo
 )
 def test_what_only_a_module_has_words_for(args: dict[str, Any]) -> None:
     """Such arguments are left to it."""
-
-    def load() -> Any:
-        return {}
-
-    assert executed_here(args, "docker", load, check_mode=False, diff_mode=False) is None
+    assert executed_here(args, "docker", check_mode=False, diff_mode=False) is None
 
 
 def test_what_is_refused_before_anything_is_asked() -> None:
     """A result as a module's, with secrets masked."""
     args = {"flow_run_id": "nonsense", "api_key": "never-shown", "secret_env": {"A": "never-shown-either"}}
-    result = executed_here(args, "docker", dict, check_mode=False, diff_mode=False)
+    result = executed_here(args, "docker", check_mode=False, diff_mode=False)
     assert result is not None
     assert (result["failed"], result["category"], result["runs"]) == (True, "bad_settings", [])
     assert "flow_run_id" in result["msg"]
@@ -110,7 +106,7 @@ def test_nothing_reaches_the_terminal(monkeypatch: pytest.MonkeyPatch, capfd: py
 
     monkeypatch.setattr(_runner_module, "result_of", chatty)
     args = {"flow_run_id": "0f6e2d3c-5a41-4c8e-9b7d-1e2f3a4b5c6d"}
-    assert executed_here(args, "docker", dict, check_mode=False, diff_mode=False) == {"changed": False}
+    assert executed_here(args, "docker", check_mode=False, diff_mode=False) == {"changed": False}
     assert seen == [False]
     assert capfd.readouterr() == ("", "")
     print("afterwards")
